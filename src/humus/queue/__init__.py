@@ -1,0 +1,1 @@
+"""The queue framework: processors, runtimes over them, the application and its configuration."""
