@@ -1,0 +1,86 @@
+"""Validated options as librdkafka keys. Callbacks are not among them: they are the client's own.
+
+The numbers stand on measurements: prefetching far ahead costs memory and saves nothing once a fetch is answered in
+milliseconds, and the client's default pause of 1 s when its queue is full costs two thirds of the throughput.
+"""
+
+import math
+from typing import Final
+
+from humus.queue.kafka._options import ClientValue, Options
+from humus.queue.kafka._security import security_config
+
+__all__ = ["client_config"]
+
+_MIB: Final = 1024 * 1024
+_PARTITION_FETCH_BYTES: Final = _MIB
+"""Asked for per partition and fetch; a larger record batch still comes whole."""
+_QUEUE_SHARE: Final = 4
+"""librdkafka's own queue may hold this part of the buffer on top of it (D50)."""
+_QUEUE_LIMIT_KIB: Final = 2_097_151
+_QUEUED_MIN_MESSAGES: Final = 20_000
+_FULL_QUEUE_BACKOFF_MS: Final = 10
+_MESSAGE_MAX_BYTES: Final = 1_000_000
+"""The client's default. It is a producer's limit, but the client refuses a `fetch.max.bytes` below it."""
+_MESSAGE_MAX_BYTES_LEAST: Final = 1000
+_HEARTBEAT_MS: Final = 3000
+_HEARTBEATS_A_SESSION: Final = 3
+
+
+def client_config(options: Options) -> dict[str, ClientValue]:
+    """Return the consumer's configuration, secrets included: never to be logged."""
+    config: dict[str, ClientValue] = {
+        "bootstrap.servers": options.brokers,
+        "group.id": options.group_id,
+        "client.id": options.client_id,
+        "auto.offset.reset": options.auto_offset_reset,
+        "isolation.level": options.isolation_level,
+        # Offsets are the runtime's business: committed by hand, and only what was handled (D10).
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": False,
+        # An unknown topic is a visible wait (D70), not a topic made with the broker's defaults.
+        "allow.auto.create.topics": False,
+        "log.connection.close": False,
+        **_group(options),
+        **_fetching(options),
+        **security_config(options.tls, options.sasl),
+    }
+    if options.client_rack is not None:
+        config["client.rack"] = options.client_rack
+    if options.group_instance_id is not None:
+        config["group.instance.id"] = options.group_instance_id
+    return config | dict(options.librdkafka)
+
+
+def _group(options: Options) -> dict[str, ClientValue]:
+    """Time-outs and assignor of both protocols (D46)."""
+    rebalance = _milliseconds(options.rebalance_timeout)
+    if options.session_timeout is None:
+        return {"group.protocol": options.group_protocol, "max.poll.interval.ms": rebalance}
+    session = _milliseconds(options.session_timeout)
+    return {
+        "group.protocol": options.group_protocol,
+        # The client refuses a poll interval below the session time-out; the runtime gives partitions back in time.
+        "max.poll.interval.ms": max(rebalance, session),
+        "session.timeout.ms": session,
+        "heartbeat.interval.ms": min(_HEARTBEAT_MS, session // _HEARTBEATS_A_SESSION),
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
+
+
+def _fetching(options: Options) -> dict[str, ClientValue]:
+    fetch = options.fetch_max_bytes
+    queue = options.buffer_max_bytes // _QUEUE_SHARE // 1024
+    return {
+        "fetch.max.bytes": fetch,
+        "fetch.message.max.bytes": min(_PARTITION_FETCH_BYTES, fetch),
+        "message.max.bytes": max(_MESSAGE_MAX_BYTES_LEAST, min(_MESSAGE_MAX_BYTES, fetch)),
+        "queued.max.messages.kbytes": min(_QUEUE_LIMIT_KIB, queue),
+        "queued.min.messages": _QUEUED_MIN_MESSAGES,
+        "fetch.queue.backoff.ms": _FULL_QUEUE_BACKOFF_MS,
+    }
+
+
+def _milliseconds(duration: float) -> int:
+    return math.ceil(duration * 1000)
