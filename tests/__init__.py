@@ -1,0 +1,1 @@
+"""The tests of humus: see CONTRIBUTING.md for the map."""

@@ -1,0 +1,125 @@
+"""The quick look at the other end: topics, offsets and groups through librdkafka's admin client."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    MemberDescription,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
+)
+
+__all__ = ["Admin", "eventually"]
+
+_WITHIN = 20.0
+T = TypeVar("T")
+
+
+def eventually(
+    ask: Callable[[], T], holds: Callable[[T], bool] = bool, *, within: float = _WITHIN, every: float = 0.05
+) -> T:
+    """Ask until the answer holds, and return it.
+
+    Raises:
+        AssertionError: it does not within so many seconds; names the last answer.
+    """
+    deadline = time.monotonic() + within
+    while not holds(answer := ask()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {within:g} s"
+        time.sleep(every)
+    return answer
+
+
+class Admin:
+    """Topics, offsets and groups of one cluster. Every method waits for the broker's answer."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "client.id": "humus-tests-admin"})
+
+    def create_topic(
+        self, name: str, partitions: int = 1, *, replicas: int = -1, config: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a topic and wait until every partition has a leader; `replicas` -1 is the broker's default."""
+        new = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {}))
+        _answer(self._client.create_topics([new]))
+        eventually(lambda: self._leaders(name), lambda found: len(found) == partitions and min(found.values()) >= 0)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
+        _answer(self._client.delete_topics([name]))
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Grow a topic to `total` partitions."""
+        _answer(self._client.create_partitions([NewPartitions(name, total)]))
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Delete the records of a partition below an offset, as retention would."""
+        _answer(self._client.delete_records([TopicPartition(topic, partition, before)]))
+
+    def leader(self, topic: str, partition: int = 0) -> int:
+        """Return the number of the broker that leads a partition; -1 where none does."""
+        return self._leaders(topic).get(partition, -1)
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions."""
+        return sorted(self._leaders(topic))
+
+    def end_offsets(self, topic: str, *, committed_only: bool = False) -> dict[int, int]:
+        """Return the end of every partition: the high watermark, or the last stable offset where `committed_only`."""
+        level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in self.partitions(topic)}
+        found = self._client.list_offsets(wanted, isolation_level=level)
+        return {at.partition: future.result().offset for at, future in found.items()}
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return the group's committed offset of every partition that has one."""
+        wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, at) for at in self.partitions(topic)])
+        found = _answer(self._client.list_consumer_group_offsets([wanted])).topic_partitions
+        return {at.partition: at.offset for at in found if at.offset >= 0}
+
+    def lag(self, group: str, topic: str) -> int:
+        """Return how many offsets of the topic the group has not committed yet, all partitions together."""
+        committed = self.committed(group, topic)
+        return sum(end - committed.get(at, 0) for at, end in self.end_offsets(topic, committed_only=True).items())
+
+    def members(self, group: str) -> Sequence[MemberDescription]:
+        """Return the group's members as its coordinator sees them."""
+        return tuple(_answer(self._client.describe_consumer_groups([group])).members)
+
+    def state(self, group: str) -> ConsumerGroupState:
+        """Return the group's state."""
+        found: ConsumerGroupState = _answer(self._client.describe_consumer_groups([group])).state
+        return found
+
+    def allow(self, user: str, kind: ResourceType, name: str, *operations: AclOperation) -> None:
+        """Grant a user of the SASL listener operations on one topic or group."""
+        bindings = [
+            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for operation in operations
+        ]
+        for future in self._client.create_acls(bindings).values():
+            future.result(_WITHIN)
+
+    def _leaders(self, topic: str) -> dict[int, int]:
+        found = self._client.list_topics(topic, timeout=_WITHIN).topics[topic]
+        return {} if found.error else {number: at.leader for number, at in found.partitions.items()}
+
+
+def _answer(futures: "Mapping[Any, Future[Any]]") -> Any:
+    (future,) = futures.values()
+    return future.result(_WITHIN)

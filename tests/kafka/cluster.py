@@ -1,0 +1,107 @@
+"""One broker, or three."""
+
+import base64
+import socket
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from tests.kafka.broker import Broker, BrokerDied
+from tests.kafka.distribution import Distribution, distribution
+from tests.kafka.properties import Place
+
+__all__ = ["Cluster"]
+
+_HEAP_MB = {1: 512}
+_HEAP_MB_OF_MANY = 256
+_TRIES = 3
+
+
+class Cluster:
+    """A cluster of `size` brokers on 127.0.0.1, each a controller as well; a context manager.
+
+    Raises:
+        KafkaUnavailable: Java or Maven is missing (on construction).
+        BrokerDied: a broker did not come up (on entering).
+    """
+
+    brokers: tuple[Broker, ...]
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.distribution: Distribution = distribution()
+        self.brokers = ()
+        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
+    def __enter__(self) -> Self:
+        for remaining in reversed(range(_TRIES)):
+            try:
+                self._start()
+            except BrokerDied as error:
+                self.discard()
+                # Between the choice of a free port and its use somebody else may have taken it.
+                if not remaining or "Address already in use" not in str(error):
+                    raise
+            except BaseException:
+                self.discard()
+                raise
+            else:
+                break
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.discard()
+
+    @property
+    def bootstrap(self) -> str:
+        """The addresses of the listener that asks for nothing."""
+        return ",".join(broker.place.address(broker.place.plain) for broker in self.brokers)
+
+    @property
+    def sasl_bootstrap(self) -> str:
+        """The addresses of the SASL_PLAINTEXT listener."""
+        return ",".join(broker.place.address(broker.place.sasl) for broker in self.brokers)
+
+    @property
+    def tls_bootstrap(self) -> str:
+        """The addresses of the TLS listener."""
+        return ",".join(broker.place.address(broker.place.tls) for broker in self.brokers)
+
+    def broker(self, node: int) -> Broker:
+        """Return the broker with that number, as `Admin.leader` gives it."""
+        return next(broker for broker in self.brokers if broker.place.node == node)
+
+    def start(self, broker: Broker) -> None:
+        """Start a broker that was stopped or killed, and wait until it serves."""
+        broker.launch(self._cluster_id)
+        broker.wait_started()
+
+    def discard(self) -> None:
+        """Kill all brokers and remove their data."""
+        for broker in self.brokers:
+            broker.discard()
+        self.brokers = ()
+
+    def _start(self) -> None:
+        places = _free_places(self.size)
+        heap_mb = _HEAP_MB.get(self.size, _HEAP_MB_OF_MANY)
+        self.brokers = tuple(Broker(place, places, self.distribution, heap_mb) for place in places)
+        with ThreadPoolExecutor(self.size) as side_by_side:
+            list(side_by_side.map(lambda broker: broker.launch(self._cluster_id), self.brokers))
+        for broker in self.brokers:
+            broker.wait_started()
+
+
+def _free_places(size: int) -> tuple[Place, ...]:
+    with ExitStack() as all_open:
+        ports = [_free_port(all_open) for _ in range(4 * size)]
+    return tuple(Place(node + 1, *ports[4 * node : 4 * node + 4]) for node in range(size))
+
+
+def _free_port(stack: ExitStack) -> int:
+    listening = stack.enter_context(socket.socket())
+    listening.bind(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    return port
