@@ -1,0 +1,508 @@
+"""All partitions of this member: epochs, assign, revoke, lost, stop. The core's one face to the shell.
+
+The shell calls a method for everything that happens (`now` in seconds on any clock that never goes back), and then
+carries out `commands()`, in order. Nothing here blocks, waits or reads a clock.
+
+A revoke, in order: the partitions stop being fed at once; each worker finishes the record in flight (at most once: what is
+already committed); what was handled is committed; when all of them are settled they are given back together. A worker that is
+not done at `drain_timeout` is cancelled or left behind: what it does later belongs to no epoch. What could not be committed
+shortly before `rebalance_timeout` is given back all the same and said to come again: past that time-out the broker hands
+the partitions to others, whatever we do.
+
+A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from humus.queue.kafka._commands import (
+    Cancel,
+    Command,
+    Commit,
+    Drain,
+    Failed,
+    Failing,
+    Fatal,
+    Feed,
+    GiveBack,
+    Halted,
+    Notice,
+    Pause,
+    Resume,
+    Stopped,
+    WorkerDone,
+    WorkerEvent,
+)
+from humus.queue.kafka._commits import Commits
+from humus.queue.kafka._flow import Flow
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._partition import Counts, Failure, Key, Partition, Piece, State
+from humus.queue.kafka._subscription import Semantic
+
+__all__ = ["Assignment", "Rebalances", "View"]
+
+COMMIT_GRACE: Final = 5.0
+"""Seconds after the drain of a stop that commits may take; with the close that is within the 10 s of D60."""
+_GIVE_BACK_AT: Final = 0.9
+"""The part of the rebalance time-out after which partitions are given back, confirmed or not."""
+
+
+@dataclass(slots=True)
+class Rebalances:
+    """How often partitions came, were given back, or were lost."""
+
+    assigned: int = 0
+    revoked: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One partition as it is now."""
+
+    tp: TopicPartition
+    state: str
+    position: int | None
+    committed: int | None
+    in_flight: int
+    failure: Failure | None
+
+
+@dataclass(slots=True)
+class _Revoke:
+    tps: list[TopicPartition]
+    drain_by: float
+    give_back_by: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Ghost:
+    """A past epoch whose worker was cancelled or left behind and has not ended; `busy` if it had a record to handle."""
+
+    partition: Partition
+    busy: bool
+
+
+class Assignment:
+    """The core. One thread calls it."""
+
+    def __init__(
+        self,
+        semantics: Mapping[str, Semantic],
+        *,
+        commit_interval: float,
+        drain_timeout: float,
+        rebalance_timeout: float,
+        flow: Flow,
+    ) -> None:
+        self.flow = flow
+        self.rebalances = Rebalances()
+        self.fatal: Fatal | None = None
+        self.stale_epochs = 0  # records that came for partitions which are not ours
+        self._past = Counts()
+        self._semantics = semantics
+        self._drain_timeout = drain_timeout
+        self._rebalance_timeout = rebalance_timeout
+        self._commits = Commits(commit_interval)
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._active: set[TopicPartition] = set()  # their worker has something to do
+        self._urgent: set[TopicPartition] = set()  # wait for a commit, or for a reason to need one
+        self._draining: dict[TopicPartition, bool] = {}  # -> whether the worker was told to
+        self._ghosts: dict[Key, _Ghost] = {}
+        self._revoke: _Revoke | None = None
+        self._stop_by: float | None = None
+        self._stopped = False
+        self._epoch = 0
+        self._commands: list[Command] = []
+
+    # -- what to do, what is known ------------------------------------------------------------------------------
+
+    def commands(self) -> list[Command]:
+        """Return what is to be done, oldest first, and forget it."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    @property
+    def hurried(self) -> bool:
+        """Whether something is waited for that should be noticed within milliseconds."""
+        return bool(self._draining or self._urgent or self._revoke) or self.flow.any_paused or self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the runtime is on its way out."""
+        return self._stop_by is not None
+
+    def active(self) -> list[Key]:
+        """Return the partitions whose workers have something to do: their positions are worth reading."""
+        return [self._partitions[tp].key for tp in self._active]
+
+    def idle(self) -> list[TopicPartition]:
+        """Return the partitions with nothing buffered or in flight: the client's own position counts for them."""
+        return [
+            tp for tp, partition in self._partitions.items() if partition.idle and partition.state is State.RUNNING
+        ]
+
+    def owns(self, tp: TopicPartition) -> bool:
+        """Whether this partition is in a living epoch."""
+        return tp in self._partitions
+
+    def left_behind(self) -> dict[Key, int | None]:
+        """Return the handlers that were left behind and still run, with the offset of the record they have."""
+        return {key: ghost.partition.position for key, ghost in self._ghosts.items() if ghost.busy}
+
+    def commit_due(self, now: float) -> bool:
+        """Whether the commit interval is over."""
+        return self._commits.due(now)
+
+    def counts(self) -> Counts:
+        """Return what happened to all records since the start, past epochs included."""
+        total = Counts()
+        for counts in (self._past, *(partition.counts for partition in self._partitions.values())):
+            _add(total, counts)
+        return total
+
+    def views(self) -> list[View]:
+        """Return every partition as it is now."""
+        return [self._view(partition) for partition in self._partitions.values()]
+
+    def _view(self, partition: Partition) -> View:
+        tp = partition.key.tp
+        state = partition.state.value
+        if partition.state is State.RUNNING:
+            if partition.failure is not None:
+                state = "retrying"
+            elif partition.held_back:
+                state = "waiting"
+            elif self.flow.paused(tp):
+                state = "paused"
+        return View(
+            tp, state, partition.position, partition.committed, self.flow.buffered(tp), partition.failure
+        )
+
+    # -- the group says -----------------------------------------------------------------------------------------
+
+    def assigned(self, tps: Iterable[TopicPartition], now: float) -> None:
+        """Partitions came: each begins a new epoch."""
+        tps = list(tps)
+        self.lost([tp for tp in tps if tp in self._partitions], now)
+        self.rebalances.assigned += bool(tps)
+        for tp in tps:
+            self._epoch += 1
+            partition = Partition(Key(tp, self._epoch), self._semantics[tp.topic])
+            partition.held_back = any(key.tp == tp for key in self._ghosts)
+            self._partitions[tp] = partition
+            self.flow.add(tp)
+            if any(key.tp == tp and ghost.busy for key, ghost in self._ghosts.items()):
+                self._note("warning", "waits for a handler of an earlier epoch that still runs", tp)
+            if self.stopping:
+                self._begin_drain(partition)
+
+    def revoked(self, tps: Iterable[TopicPartition], now: float) -> None:
+        """Partitions are to be given back: drain them, commit, then `GiveBack`."""
+        tps = list(tps)
+        self.rebalances.revoked += bool(tps)
+        earlier = [] if self._revoke is None else self._revoke.tps
+        give_back_by = now + self._rebalance_timeout * _GIVE_BACK_AT
+        self._revoke = _Revoke([*earlier, *tps], now + self._drain_timeout, give_back_by)
+        for tp in tps:
+            partition = self._partitions.get(tp)
+            if partition is not None:
+                self._begin_drain(partition)
+
+    def lost(self, tps: Iterable[TopicPartition], now: float) -> None:  # noqa: ARG002 - every event has its time
+        """Partitions are not ours any more: stop at once, commit nothing."""
+        tps = list(tps)
+        self.rebalances.lost += bool(tps)
+        for tp in tps:
+            partition = self._partitions.get(tp)
+            if partition is not None:
+                self._end(partition, "lost")
+        if self._revoke is not None:
+            gone = set(tps)
+            self._revoke.tps = [tp for tp in self._revoke.tps if tp not in gone]
+            if not self._revoke.tps:
+                self._revoke = None
+
+    def member_gone(self, reason: str, now: float) -> None:
+        """The broker does not know this member any more: all its partitions count as lost (D40)."""
+        mine = list(self._partitions)
+        if mine:
+            self._note("error", f"the group does not know this member any more ({reason}): all its partitions are lost")
+        revoke = self._revoke
+        self.lost(mine, now)
+        if revoke is not None and self._revoke is None:
+            # The client still waits for the pending revoke to be completed.
+            self._do(GiveBack(mine))
+
+    # -- records come -------------------------------------------------------------------------------------------
+
+    def received(self, tp: TopicPartition, piece: Piece) -> None:
+        """Consecutive records of one partition came from the client."""
+        partition = self._partitions.get(tp)
+        if partition is None:
+            self.stale_epochs += len(piece.records)
+            return
+        fresh = partition.receive(piece)
+        if fresh is None:
+            return
+        self.flow.took(tp, len(fresh.records), fresh.size)
+        self._feed_on(partition)
+
+    def _feed_on(self, partition: Partition) -> None:
+        pieces = partition.next_pieces()
+        if pieces:
+            self._feed(partition, pieces)
+        elif partition.semantic is Semantic.AT_MOST_ONCE:
+            self._urgent.add(partition.key.tp)
+
+    def _feed(self, partition: Partition, pieces: list[Piece]) -> None:
+        self._active.add(partition.key.tp)
+        self._do(Feed(partition.key, pieces))
+
+    # -- workers say --------------------------------------------------------------------------------------------
+
+    def moved(self, key: Key, position: int, now: float) -> None:
+        """A worker's position was read: everything below it is handled."""
+        partition = self._current(key)
+        if partition is None:
+            return
+        self.flow.freed(key.tp, *partition.moved(position, now))
+        if not partition.fed:
+            self._active.discard(key.tp)
+
+    def worker_said(self, event: WorkerEvent, now: float) -> None:
+        """A worker's state changed. Whatever a worker of a past epoch says, it can only end."""
+        key = event.key
+        partition = self._current(key)
+        if partition is None:
+            if isinstance(event, WorkerDone | Fatal):
+                self._ghost_ended(key, event.position)
+            elif isinstance(event, Halted):
+                self._ghost_ended(key, event.failure.offset)
+            return
+        match event:
+            case Failing(failure=failure):
+                partition.failing(failure)
+            case Failed():
+                partition.failed()
+            case Halted(failure=failure):
+                self.flow.freed(key.tp, *partition.halt(failure, now))
+                self.flow.hold(key.tp)
+                self._active.discard(key.tp)
+                partition.settle(failure.offset)
+                self._note("error", f"halted: {failure.reason}", key.tp, failure.offset, failure.error_type)
+            case WorkerDone(position=position):
+                self._worker_ended(partition, position, now)
+            case Fatal(position=position):
+                self.fatal = self.fatal or event
+                self._worker_ended(partition, position, now)
+                self.stop(now)
+
+    def _worker_ended(self, partition: Partition, position: int, now: float) -> None:
+        tp = partition.key.tp
+        self.flow.freed(tp, *partition.worker_ended(position, now))
+        self.flow.hold(tp)
+        self._active.discard(tp)
+        self._settle(partition, position)
+
+    def _ghost_ended(self, key: Key, position: int) -> None:
+        ghost = self._ghosts.pop(key, None)
+        if ghost is None:
+            return
+        self._settle(ghost.partition, position)
+        partition = self._partitions.get(key.tp)
+        if partition is None or not partition.held_back or any(other.tp == key.tp for other in self._ghosts):
+            return
+        partition.held_back = False
+        if ghost.busy:
+            self._note("info", "the handler of an earlier epoch has ended: going on", key.tp)
+        self._feed_on(partition)
+
+    def _settle(self, partition: Partition, position: int) -> None:
+        """Close the books on what a worker was handed, and say what of it is lost (at most once)."""
+        lost = partition.settle(position)
+        if partition.state is State.GONE:
+            self._bury(partition)
+        if lost:
+            text = f"{len(lost)} committed records are not handled and lost: offsets {_ranges(lost)}"
+            self._note("warning", text, partition.key.tp, lost[0])
+
+    def _bury(self, partition: Partition) -> None:
+        _add(self._past, partition.counts)
+        partition.counts = Counts()
+
+    # -- commits ------------------------------------------------------------------------------------------------
+
+    def client_at(self, positions: Mapping[TopicPartition, int]) -> None:
+        """The client's own positions were read, for partitions with nothing buffered (D4)."""
+        for tp, position in positions.items():
+            partition = self._partitions.get(tp)
+            if partition is not None and partition.state is State.RUNNING:
+                partition.client_at(position)
+
+    def commit_confirmed(self, tp: TopicPartition, offset: int, now: float) -> None:
+        """The broker confirmed a commit."""
+        answer = self._commits.confirmed(tp, offset, now)
+        if answer is None:
+            return
+        partition = answer.partition
+        if answer.pieces:
+            self._feed(partition, answer.pieces)
+        elif partition.closed and partition.key not in self._ghosts and partition.position is not None:
+            self._settle(partition, partition.position)
+
+    def commit_refused(self, tp: TopicPartition, offset: int, reason: str, now: float) -> None:
+        """A commit failed; it is tried again while the epoch lives (D12)."""
+        answer = self._commits.refused(tp, offset, now)
+        if answer is None:
+            return
+        self._note("warning", f"commit refused, it will be tried again: {reason}", tp, offset)
+        if self._current(answer.partition.key) is not None:
+            self.flow.freed(tp, *answer.freed)
+            self._feed_on(answer.partition)
+
+    # -- time passes --------------------------------------------------------------------------------------------
+
+    def stop(self, now: float, *, within: float | None = None) -> None:
+        """Drain everything, commit, then `Stopped`. Called again, it may only shorten the time that is left."""
+        stop_by = now + (self._drain_timeout if within is None else within)
+        first = self._stop_by is None
+        self._stop_by = stop_by if self._stop_by is None else min(self._stop_by, stop_by)
+        if first:
+            for partition in self._partitions.values():
+                self._begin_drain(partition)
+
+    def tick(self, now: float) -> None:
+        """Do what time asks for: deadlines, commits, pauses. Call it in every round of the loop."""
+        if self._draining:
+            self._drain_on(now)
+        self._plan_commits(now)
+        if self._revoke is not None:
+            self._maybe_give_back(self._revoke, now)
+        if self._stop_by is not None and not self._stopped:
+            self._maybe_stopped(self._stop_by, now)
+        plan = self.flow.plan(now)
+        if plan.pause:
+            self._do(Pause(plan.pause))
+        if plan.resume:
+            self._do(Resume(plan.resume))
+
+    def _plan_commits(self, now: float) -> None:
+        if not (self._urgent or self._draining or self._commits.due(now)):
+            return
+        urgent = [self._partitions[tp] for tp in self._urgent if tp in self._partitions]
+        urgent += [self._partitions[tp] for tp in self._draining if not self._partitions[tp].has_worker]
+        offsets = self._commits.plan(now, self._partitions.values(), urgent)
+        if offsets:
+            self._do(Commit(offsets))
+        self._urgent = {p.key.tp for p in urgent if p.semantic is Semantic.AT_MOST_ONCE and p.waits_for_commit}
+
+    def _begin_drain(self, partition: Partition) -> None:
+        tp = partition.key.tp
+        if tp in self._draining:
+            return
+        self.flow.freed(tp, *partition.drain())
+        self.flow.hold(tp)
+        self._draining[tp] = False
+
+    def _drain_on(self, now: float) -> None:
+        for tp, told in list(self._draining.items()):
+            partition = self._partitions[tp]
+            finish = partition.semantic is Semantic.AT_MOST_ONCE
+            if not told and partition.has_worker and not (finish and partition.committing is not None):
+                self._do(Drain(partition.key, finish))
+                self._draining[tp] = True
+            if now >= self._drain_by(tp) and not partition.closed:
+                self._close(partition, "was not done when the drain ended")
+
+    def _drain_by(self, tp: TopicPartition) -> float:
+        times = []
+        if self._revoke is not None and tp in self._revoke.tps:
+            times.append(self._revoke.drain_by)
+        if self._stop_by is not None:
+            times.append(self._stop_by)
+        return min(times)
+
+    def _close(self, partition: Partition, why: str) -> None:
+        """Count on the worker no longer: it is cancelled or left behind, and what it does belongs to no epoch (D41)."""
+        key = partition.key
+        if partition.has_worker:
+            busy = bool(partition.fed)
+            self._ghosts[key] = _Ghost(partition, busy)
+            if busy:
+                self._note("warning", f"a handler {why}: its record is not handled here", key.tp, partition.position)
+            self._do(Cancel(key))
+        self.flow.freed(key.tp, *partition.close())
+        self._active.discard(key.tp)
+        if key not in self._ghosts and partition.position is not None:
+            self._settle(partition, partition.position)
+
+    def _maybe_give_back(self, revoke: _Revoke, now: float) -> None:
+        mine = [self._partitions[tp] for tp in revoke.tps if tp in self._partitions]
+        if now < revoke.give_back_by and not all(partition.settled for partition in mine):
+            return
+        for partition in mine:
+            self._end(partition, "given back")
+        self._revoke = None
+        self._do(GiveBack(revoke.tps))
+
+    def _maybe_stopped(self, stop_by: float, now: float) -> None:
+        if self._revoke is None and (
+            all(partition.settled for partition in self._partitions.values()) or now >= stop_by + COMMIT_GRACE
+        ):
+            self._stopped = True
+            for partition in list(self._partitions.values()):
+                self._end(partition, "left")
+            self._do(Stopped())
+
+    def _end(self, partition: Partition, how: str) -> None:
+        """End an epoch, whatever its state, and say what it leaves undone."""
+        tp = partition.key.tp
+        if not partition.closed:
+            self._close(partition, f"was running when the partition was {how}")
+        again = partition.uncommitted
+        if again and partition.semantic is Semantic.AT_LEAST_ONCE:
+            self._note("warning", f"{how} with commits outstanding: up to {again} handled records will come again", tp)
+        partition.state = State.GONE
+        self._bury(partition)
+        self._commits.forget(partition)
+        del self._partitions[tp]
+        self.flow.remove(tp)
+        self._urgent.discard(tp)
+        self._draining.pop(tp, None)
+
+    # -- small helpers ------------------------------------------------------------------------------------------
+
+    def _current(self, key: Key) -> Partition | None:
+        partition = self._partitions.get(key.tp)
+        return partition if partition is not None and partition.key == key else None
+
+    def _do(self, command: Command) -> None:
+        self._commands.append(command)
+
+    def _note(
+        self,
+        level: Literal["info", "warning", "error"],
+        text: str,
+        tp: TopicPartition | None = None,
+        offset: int | None = None,
+        error_type: str | None = None,
+    ) -> None:
+        self._do(Notice(level, text, tp, offset, error_type))
+
+
+def _add(total: Counts, counts: Counts) -> None:
+    for name in Counts.__slots__:
+        setattr(total, name, getattr(total, name) + getattr(counts, name))
+
+
+def _ranges(offsets: list[int]) -> str:
+    """Write sorted offsets as ranges: `5-7, 9`."""
+    ranges: list[list[int]] = []
+    for offset in offsets:
+        if ranges and offset == ranges[-1][1] + 1:
+            ranges[-1][1] = offset
+        else:
+            ranges.append([offset, offset])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

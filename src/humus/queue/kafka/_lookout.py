@@ -1,0 +1,105 @@
+"""Asks the cluster what a consumer does not say: whether the topics exist, how many brokers there are, whether one answers.
+
+Under the consumer protocol an unknown topic gives no error at all, and under the classic one a topic created later is
+noticed after minutes (D70). This asks an admin client of its own, on a thread of its own, so that nothing waits for it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+__all__ = ["Lookout", "Sighting"]
+
+INTERVAL: Final = 10.0
+"""Seconds between two looks while something is missing (D70)."""
+_ANSWER_WITHIN: Final = 5.0
+_PASSED_ON: Final = ("bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "enable.ssl")
+_PASSED_ON_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What the cluster said: the topics that do not exist, and how many brokers there are."""
+
+    missing: frozenset[str]
+    brokers: int
+
+
+class Lookout:
+    """Looks once at `start`, and then every 10 s for as long as something is missing or `keep_looking` was called.
+
+    `report` is called on the lookout's thread for each answer; no answer, no call: the consumer itself reports a broker that
+    is away. The thread is a daemon and ends at `stop`.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topics: Sequence[str],
+        report: Callable[[Sighting], None],
+    ) -> None:
+        self._config = {key: value for key, value in config.items() if _is_passed_on(key)}
+        self._topics = topics
+        self._report = report
+        self._look = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="humus lookout", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look. Any thread, once."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """Look now. Any thread."""
+        self._look.set()
+
+    def stop(self) -> None:
+        """End, soon. Any thread."""
+        self._stopped = True
+        self._look.set()
+
+    def _run(self) -> None:
+        admin = AdminClient(self._config, logger=_Silence())
+        more = True
+        while not self._stopped:
+            self._look.clear()
+            sighting = self._ask(admin)
+            if self._stopped:
+                return
+            if sighting is not None:
+                self._report(sighting)
+            more = sighting is None or bool(sighting.missing)
+            self._look.wait(INTERVAL if more else None)
+
+    def _ask(self, admin: AdminClient) -> Sighting | None:
+        missing = set()
+        brokers = 0
+        for topic in self._topics:
+            try:
+                found = admin.list_topics(topic, timeout=_ANSWER_WITHIN)
+            except KafkaException:
+                return None  # the consumer's own error callback reports what is wrong with the brokers
+            brokers = len(found.brokers)
+            described = found.topics.get(topic)
+            if described is None or _is_unknown(described.error):
+                missing.add(topic)
+        return Sighting(frozenset(missing), brokers)
+
+
+class _Silence:
+    """The admin client's log: the consumer's says the same."""
+
+    def log(self, level: int, text: str, *args: object) -> None:
+        """Drop a line."""
+
+
+def _is_unknown(error: Any) -> bool:
+    return error is not None and error.name() in {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"}
+
+
+def _is_passed_on(key: str) -> bool:
+    return key in _PASSED_ON or key.startswith(_PASSED_ON_FAMILIES)
