@@ -1,0 +1,54 @@
+"""The base of a user's configuration, with the sections that every application has."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Config", "LogLevel", "LogSettings"]
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _available_format(value: Any) -> Any:
+    if value == "json":
+        raise PydanticCustomError("not_yet", "JSON lines are not part of this version yet: use auto or text")
+    return value
+
+
+def _not_yet(value: Any) -> Any:
+    if value is not None:
+        raise PydanticCustomError("not_yet", "this section is not part of this version yet: remove it")
+    return value
+
+
+LogLevel = Annotated[Literal["critical", "error", "warning", "info", "debug"], BeforeValidator(_lower)]
+"""A level of `logging`; case does not matter."""
+
+
+class LogSettings(BaseModel):
+    """The `log:` section: what is logged to stderr.
+
+    `level` holds for all loggers, `levels` for those named and below. `format`: `auto` and `text` are readable lines.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    level: LogLevel = "info"
+    format: Annotated[Literal["auto", "text"], BeforeValidator(_available_format)] = "auto"
+    levels: dict[str, LogLevel] = Field(default_factory=dict)
+
+
+class Config(BaseModel):
+    """Base class of a user's configuration; add your own sections as fields.
+
+    Immutable; unknown keys are faults. `otel` and `health` are reserved: giving them is a fault in this version.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    otel: Annotated[None, BeforeValidator(_not_yet)] = None
+    health: Annotated[None, BeforeValidator(_not_yet)] = None
+    log: LogSettings = LogSettings()
