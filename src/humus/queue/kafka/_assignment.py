@@ -147,9 +147,10 @@ class Assignment:
         """Whether this partition is in a living epoch."""
         return tp in self._partitions
 
-    def left_behind(self) -> dict[Key, int | None]:
-        """Return the handlers that were left behind and still run, with the offset of the record they have."""
-        return {key: ghost.partition.position for key, ghost in self._ghosts.items() if ghost.busy}
+    @property
+    def haunted(self) -> bool:
+        """Whether a worker of a past epoch has not ended."""
+        return bool(self._ghosts)
 
     def commit_due(self, now: float) -> bool:
         """Whether the commit interval is over."""
@@ -213,7 +214,7 @@ class Assignment:
     def lost(self, tps: Iterable[TopicPartition], now: float) -> None:  # noqa: ARG002 - every event has its time
         """Partitions are not ours any more: stop at once, commit nothing."""
         tps = list(tps)
-        self.rebalances.lost += bool(tps)
+        self.rebalances.lost += any(tp in self._partitions for tp in tps)
         for tp in tps:
             partition = self._partitions.get(tp)
             if partition is not None:
@@ -229,11 +230,12 @@ class Assignment:
         mine = list(self._partitions)
         if mine:
             self._note("error", f"the group does not know this member any more ({reason}): all its partitions are lost")
-        revoke = self._revoke
+        pending = [] if self._revoke is None else self._revoke.tps
+        self._revoke = None
         self.lost(mine, now)
-        if revoke is not None and self._revoke is None:
-            # The client still waits for the pending revoke to be completed.
-            self._do(GiveBack(mine))
+        if pending:
+            # The client waits for the revoke to be completed, and does not say before that the rest is lost.
+            self._do(GiveBack(pending))
 
     # -- records come -------------------------------------------------------------------------------------------
 
@@ -259,6 +261,24 @@ class Assignment:
     def _feed(self, partition: Partition, pieces: list[Piece]) -> None:
         self._active.add(partition.key.tp)
         self._do(Feed(partition.key, pieces))
+
+    def unreadable(self, tp: TopicPartition, error_type: str, reason: str, now: float) -> None:
+        """The log of a partition cannot be read on: it halts there; what was fetched before is still handled."""
+        partition = self._partitions.get(tp)
+        if partition is not None and partition.state is State.RUNNING:
+            at = -1 if partition.offsets is None else partition.offsets.end
+            partition.state = State.HALTED
+            partition.failure = Failure(at, 0, error_type, reason, now)
+            self.flow.hold(tp)
+            self._note("error", f"halted: {reason}", tp, at, error_type)
+
+    def abandon(self) -> list[Key]:
+        """The process is about to end: count what left-behind handlers had as lost, and return who still runs."""
+        busy = [key for key, ghost in self._ghosts.items() if ghost.busy]
+        for key in list(self._ghosts):
+            partition = self._ghosts[key].partition
+            self._ghost_ended(key, -1 if partition.position is None else partition.position)
+        return busy
 
     # -- workers say --------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Everything runs on the poll thread: the client makes each other thread wait for 
 leaves a callback would lose the records that the call had collected, so callbacks only record what happened.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as Record
 from confluent_kafka import TopicPartition as ClientTopicPartition
 
-from humus.errors import ConfigError
+from humus.queue.kafka._client_errors import refused_config
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Piece
 
@@ -81,13 +82,19 @@ class Client:
         self._many_topics = len(topics) > 1
         self._busy = False
         callbacks = {"on_commit": self._on_commit, "error_cb": self._on_error, "logger": _ClientLog()}
-        try:
-            self._consumer = Consumer({**config, **callbacks})
-        except KafkaException as error:
-            raise ConfigError(f"the Kafka client refuses its configuration: {error.args[0].str()}") from None
+        self._consumer = _create({**config, **callbacks})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
+
+    @staticmethod
+    def check(config: Mapping[str, Any]) -> None:
+        """Create a client and close it again, connecting to nobody: the client alone knows all its keys.
+
+        Raises:
+            ConfigError: the client refuses the configuration.
+        """
+        _create({**config, "logger": _ClientLog()}).close()
 
     # -- polling ------------------------------------------------------------------------------------------------
 
@@ -111,7 +118,9 @@ class Client:
             yield self._happened(), records
 
     def _consume(self, most: int, timeout: float) -> list[Record]:
-        records: list[Record] = self._consumer.consume(most, timeout)
+        records: list[Record] = []
+        with self._reporting():
+            records = self._consumer.consume(most, timeout)
         if any(map(Record.error, records)):
             records = [record for record in records if not self._is_error(record)]
         came_back = self._came_back()
@@ -161,7 +170,7 @@ class Client:
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Commit {partition: (offset, leader epoch, -1 where unknown)}; the answer comes as `Committed`."""
         request = [
-            ClientTopicPartition(tp.topic, tp.partition, offset, None, epoch if epoch >= 0 else None)
+            ClientTopicPartition(tp.topic, tp.partition, offset, leader_epoch=epoch if epoch >= 0 else None)
             for tp, (offset, epoch) in offsets.items()
         ]
         try:
@@ -171,20 +180,25 @@ class Client:
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Fetch nothing more of these partitions; what was prefetched is thrown away."""
-        self._consumer.pause(_to_client(tps))
+        with self._reporting():
+            self._consumer.pause(_to_client(tps))
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Fetch these partitions again, from the first record that was not delivered."""
-        self._consumer.resume(_to_client(tps))
+        with self._reporting():
+            self._consumer.resume(_to_client(tps))
 
     def unassign(self, tps: Sequence[TopicPartition]) -> None:
         """Complete a revoke. Never with nothing: that lets two members consume the partitions."""
         if tps:
-            self._consumer.incremental_unassign(_to_client(tps))
+            with self._reporting():
+                self._consumer.incremental_unassign(_to_client(tps))
 
     def positions(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where the client will go on, past control records; partitions that have not begun are left out."""
-        found = self._consumer.position(_to_client(tps))
+        found: list[ClientTopicPartition] = []
+        with self._reporting():
+            found = self._consumer.position(_to_client(tps))
         return {TopicPartition(at.topic, at.partition): at.offset for at in found if at.offset >= 0 and not at.error}
 
     def end_offset(self, tp: TopicPartition) -> int | None:
@@ -199,15 +213,21 @@ class Client:
 
     def look_again(self, topic: str) -> None:
         """Make the client notice a topic that came into being after it subscribed (D70). Asks a broker, up to 1 s."""
-        try:
+        with self._reporting():
             self._consumer.list_topics(topic, timeout=1.0)
-        except KafkaException as error:
-            self._events.append(Trouble(error.args[0]))
 
     def close(self) -> None:
         """Leave the group (a static member stays in it) and close. Everything is committed by then. Any one thread."""
         self._closing = True
         self._consumer.close()
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn what the client raises into `Trouble`, to be told apart with all other errors of the client."""
+        try:
+            yield
+        except KafkaException as error:
+            self._events.append(Trouble(error.args[0]))
 
     # -- callbacks: they record, nothing else -------------------------------------------------------------------
 
@@ -217,11 +237,9 @@ class Client:
     def _on_revoke(self, consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
         if self._closing:
             return
-        try:
+        with self._reporting():
             # Keeps the binding from unassigning by itself: the client waits for `unassign`, while polling goes on.
             consumer.incremental_assign([])
-        except KafkaException as error:
-            self._events.append(Trouble(error.args[0]))
         self._events.append(Revoked(_from_client(partitions)))
 
     def _on_lost(self, _consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
@@ -236,6 +254,13 @@ class Client:
 
     def _on_error(self, error: KafkaError) -> None:
         self._events.append(Trouble(error))
+
+
+def _create(config: Mapping[str, Any]) -> Consumer:
+    try:
+        return Consumer(dict(config))
+    except KafkaException as error:
+        raise refused_config(error.args[0].str(), config) from None
 
 
 class _ClientLog:
@@ -265,10 +290,13 @@ def _size(records: list[Record]) -> int:
     size = sum(map(len, records)) + RECORD_OVERHEAD * len(records)
     size += sum(map(len, filter(None, map(Record.key, records))))
     if any(map(Record.headers, records)):
-        size += sum(
-            len(name) + len(value or b"") for record in records for name, value in record.headers() or ()
-        )
+        size += sum(map(_headers_size, records))
     return size
+
+
+def _headers_size(record: Record) -> int:
+    headers: Any = record.headers() or ()
+    return sum(len(name) + len(value or b"") for name, value in headers)
 
 
 def _tp_of(record: Record) -> TopicPartition:

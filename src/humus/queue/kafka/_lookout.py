@@ -46,7 +46,7 @@ class Lookout:
         self._topics = topics
         self._report = report
         self._look = threading.Event()
-        self._stopped = False
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="humus lookout", daemon=True)
 
     def start(self) -> None:
@@ -59,17 +59,14 @@ class Lookout:
 
     def stop(self) -> None:
         """End, soon. Any thread."""
-        self._stopped = True
+        self._stop.set()
         self._look.set()
 
     def _run(self) -> None:
         admin = AdminClient(self._config, logger=_Silence())
-        more = True
-        while not self._stopped:
+        while not self._stop.is_set():
             self._look.clear()
             sighting = self._ask(admin)
-            if self._stopped:
-                return
             if sighting is not None:
                 self._report(sighting)
             more = sighting is None or bool(sighting.missing)

@@ -1,0 +1,32 @@
+"""States that an operator should know of, each logged when it begins and when it ends, never once a try (D70)."""
+
+import logging
+from collections.abc import Hashable
+
+__all__ = ["Conditions"]
+
+
+class Conditions:
+    """What is wrong just now, by a name of its own. Poll thread."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._texts: dict[Hashable, str] = {}
+
+    def begin(self, name: Hashable, text: str) -> None:
+        """Note a condition; logged unless it is there already, whatever its words."""
+        if name not in self._texts:
+            self._log.error("%s", text)
+        self._texts[name] = text
+
+    def end(self, name: Hashable, text: str) -> None:
+        """Note that a condition is over; logged where it was there."""
+        if self._texts.pop(name, None) is not None:
+            self._log.info("%s", text)
+
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._texts
+
+    def texts(self) -> list[str]:
+        """Return all conditions, oldest first."""
+        return list(self._texts.values())

@@ -1,0 +1,370 @@
+"""The poll loop: carries the client's events to the core, and the core's commands to client and workers.
+
+One thread, the poll thread, owns the client and all core state; there are no locks, and user code never runs here. A round:
+take records, or wait for one; tell the core what happened; read how far the workers are; let time pass in the core; do what it
+says. Nothing is decided here but how long to wait.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from humus.errors import HumusError, ProcessingFailed
+from humus.queue.kafka._assignment import Assignment
+from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Revoked, Trouble
+from humus.queue.kafka._client_errors import Kind, Where, classify
+from humus.queue.kafka._commands import (
+    Cancel,
+    Commit,
+    Drain,
+    Fatal,
+    Feed,
+    GiveBack,
+    Halted,
+    Notice,
+    Pause,
+    Resume,
+    Stopped,
+    WorkerDone,
+    WorkerEvent,
+)
+from humus.queue.kafka._conditions import Conditions
+from humus.queue.kafka._describe import error_message, error_type
+from humus.queue.kafka._flow import Flow
+from humus.queue.kafka._lookout import Lookout, Sighting
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._options import Options
+from humus.queue.kafka._partition import Key
+from humus.queue.kafka._snapshot import snapshot
+from humus.queue.kafka._status import RuntimeState, RuntimeStatus
+from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
+
+__all__ = ["PollLoop"]
+
+_log = logging.getLogger("humus.kafka.runtime")
+_LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_IDLE_WAIT: Final = 0.1
+"""Seconds a round waits for a record while nothing else is expected: a stop is noticed within it."""
+_HURRIED_WAIT: Final = 0.002
+"""Seconds a round waits while a worker or a commit is expected to be done."""
+_LONGEST_NAP: Final = 0.2
+"""Seconds between rounds, at most, while the buffer is full: callbacks wait so long."""
+_CLOSE_WITHIN: Final = 4.5
+"""Seconds that leaving the group may take, with the commits' 5 s within the 10 s of D60."""
+_GHOSTS_WITHIN: Final = 0.5
+"""Seconds that cancelled tasks have to come to an end before the runtime does."""
+_SNAPSHOT_EVERY: Final = 0.1
+_SNAPSHOT_A_PARTITION: Final = 0.001
+"""Seconds between snapshots: a tenth, and more with many partitions, so that they cost half a percent of a core."""
+_LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
+
+
+class PollLoop:
+    """Runs one member of the group, from subscribing to leaving. Lives on the poll thread, but for the marked methods."""
+
+    def __init__(
+        self,
+        options: Options,
+        config: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        self.status = RuntimeStatus("starting", options.group_id)
+        self.async_workers: set[AsyncWorker] = set()
+        self._options = options
+        self._config = config
+        self._loop = loop
+        self._ended = ended
+        self._subscriptions = {subscription.topic: subscription for subscription in options.subscriptions}
+        self._core = Assignment(
+            {subscription.topic: subscription.semantic for subscription in options.subscriptions},
+            commit_interval=options.commit_interval,
+            drain_timeout=options.drain_timeout,
+            rebalance_timeout=options.rebalance_timeout,
+            flow=Flow(options.buffer_max_bytes, options.max_concurrent_fetches),
+        )
+        self._client: Client | None = None
+        self._workers: dict[Key, Worker] = {}
+        self._needs_wake: set[AsyncWorker] = set()
+        self._said: deque[WorkerEvent] = deque()
+        self._sightings: deque[Sighting] = deque()
+        self._conditions = Conditions(_log)
+        self._lookout = Lookout(config, list(self._subscriptions), self._sightings.append)
+        self._error: BaseException | None = None
+        self._joined = False
+        self._stopped = False
+        self._stop_within: float | None = None  # asked for by another thread
+        self._nudge = threading.Event()
+        self._nap = 0.001
+        self._snapshot_at = 0.0
+        self._do: dict[type, Callable[[Any], None]] = {
+            Feed: self._feed,
+            Drain: lambda command: self._workers[command.key].drain(finish=command.finish),
+            Cancel: lambda command: self._workers[command.key].cancel(),
+            Pause: lambda command: self._the_client.pause(command.tps),
+            Resume: lambda command: self._the_client.resume(command.tps),
+            Commit: lambda command: self._the_client.commit(command.offsets),
+            GiveBack: self._give_back,
+            Stopped: self._set_stopped,
+            Notice: self._notice,
+        }
+
+    def stop(self, within: float) -> None:
+        """Drain within so many seconds, commit, leave. Any thread, any time; a later call can only shorten the time."""
+        asked = self._stop_within
+        self._stop_within = within if asked is None else min(asked, within)
+        self._nudge.set()
+
+    def run(self) -> None:
+        """Live until stopped, or until an error ends it; `ended` gets the error. The poll thread's target."""
+        try:
+            self._client = Client(self._config, list(self._subscriptions))
+            self._lookout.start()
+            while not self._stopped:
+                self._round(self._client)
+            self._wait_for_ghosts()
+        except BaseException as error:  # noqa: BLE001 - handed to `ended`, which raises it where the user waits
+            self._error = self._error or error
+        finally:
+            self._lookout.stop()
+            for worker in self._workers.values():
+                worker.cancel()
+            self._wake()
+            self._close()
+            self.status = self._snapshot("stopped")
+            self._ended(self._error)
+
+    # -- a round ------------------------------------------------------------------------------------------------
+
+    @property
+    def _the_client(self) -> Client:
+        assert self._client is not None
+        return self._client
+
+    def _round(self, client: Client) -> None:
+        core = self._core
+        for events, records in client.poll(*self._patience()):
+            for event in events:
+                self._happened(event)
+            if records:
+                for tp, piece in client.pieces(records):
+                    core.received(tp, piece)
+                self._conditions.end("brokers", "the brokers answer again")
+        now = time.monotonic()
+        self._listen(now)
+        self._obey()
+        for key in core.active():
+            core.moved(key, self._workers[key].position, now)
+        if core.commit_due(now):
+            idle = core.idle()
+            if idle:
+                core.client_at(client.positions(idle))
+        core.tick(now)
+        self._obey()
+        if now >= self._snapshot_at:
+            self.status = self._snapshot("stopping" if core.stopping else "running" if self._joined else "starting")
+            self._snapshot_at = now + max(_SNAPSHOT_EVERY, _SNAPSHOT_A_PARTITION * len(self.status.partitions))
+
+    def _patience(self) -> tuple[int, float]:
+        """Return how many records to take in this round, and how long to wait for the first."""
+        flow = self._core.flow
+        if flow.closed:
+            # Taking nothing lets the client's queue fill; but callbacks come with records, so a few are taken all the same.
+            self._nudge.wait(self._nap)
+            self._nap = min(self._nap * 2, _LONGEST_NAP)
+            return 1, 0.0
+        self._nap = 0.001
+        return flow.take(), _HURRIED_WAIT if self._core.hurried else _IDLE_WAIT
+
+    def _listen(self, now: float) -> None:
+        """Take in what other threads have to say."""
+        while self._said:
+            event = self._said.popleft()
+            self._core.worker_said(event, now)
+            if isinstance(event, WorkerDone | Halted | Fatal):
+                worker = self._workers.pop(event.key)
+                if isinstance(worker, AsyncWorker):
+                    self.async_workers.discard(worker)
+            if isinstance(event, Fatal):
+                self._fail(_processing_failed(event))
+        while self._sightings:
+            self._sighted(self._sightings.popleft())
+        within = self._stop_within
+        if within is not None:
+            self._stop_within = None
+            self._core.stop(now, within=within)
+
+    def _obey(self) -> None:
+        commands = self._core.commands()
+        for command in commands:
+            self._do[type(command)](command)
+        if self._needs_wake:
+            self._wake()
+
+    # -- the client says ----------------------------------------------------------------------------------------
+
+    def _happened(self, event: Event) -> None:
+        now = time.monotonic()
+        core = self._core
+        match event:
+            case Assigned(tps):
+                self._joined = True
+                if tps:  # a rebalance that changes nothing for this member assigns nothing
+                    _log.info("assigned: %s", _list(tps))
+                self._conditions.end("brokers", "the brokers answer again")
+                core.assigned(tps, now)
+            case Revoked(tps):
+                _log.info("to be given back: %s", _list(tps))
+                core.revoked(tps, now)
+            case Lost(tps):
+                _log.warning("lost: %s", _list(tps))
+                core.lost(tps, now)
+            case Committed(answers):
+                for tp, offset, error in answers:
+                    if error is None:
+                        core.commit_confirmed(tp, offset, now)
+                    else:
+                        self._commit_failed(tp, offset, error, now)
+            case Trouble(error, tp):
+                self._trouble(error, tp, now)
+
+    def _commit_failed(self, tp: TopicPartition, offset: int, error: Any, now: float) -> None:
+        found = classify(error.name(), error.str(), Where.COMMIT, fatal=error.fatal())
+        self._core.commit_refused(tp, offset, found.code, now)
+        if found.kind in (Kind.FATAL, Kind.AUTH):
+            self._fail(found.exception())
+        elif found.kind is Kind.MEMBER_GONE:
+            self._core.member_gone(found.code, now)
+
+    def _trouble(self, error: Any, tp: TopicPartition | None, now: float) -> None:
+        where = Where.CALLBACK if tp is None else Where.RECORD
+        found = classify(error.name(), error.str(), where, fatal=error.fatal())
+        match found.kind:
+            case Kind.FATAL | Kind.AUTH if not (self._joined and found.code in _LATE_CREDENTIALS):
+                self._fail(found.exception())
+            case Kind.UNKNOWN_TOPIC:
+                self._lookout.look()  # it says so, once
+            case Kind.OFFSET_RESET | Kind.PARTITION if tp is not None and tp.partition >= 0:
+                self._core.unreadable(tp, found.code, str(found), now)
+            case Kind.IGNORED | Kind.COMMIT_RETRY | Kind.MEMBER_GONE:
+                _log.debug("%s", found)
+            case _:
+                # Credentials that were accepted before may be refused while a broker starts: that passes, or it shows.
+                self._conditions.begin("brokers", str(found))
+                self._lookout.look()
+
+    def _sighted(self, sighting: Sighting) -> None:
+        self._core.flow.brokers(sighting.brokers)
+        self._conditions.end("brokers", "the brokers answer again")
+        for topic in self._subscriptions:
+            name = ("topic", topic)
+            if topic in sighting.missing:
+                self._conditions.begin(name, f"topic {topic} does not exist: waiting until somebody creates it")
+            elif name in self._conditions:
+                self._conditions.end(name, f"topic {topic} exists now")
+                self._the_client.look_again(topic)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the runtime with this error; what is handled is still committed."""
+        if self._error is None:
+            self._error = error
+            _log.error("stopping: %s", error_message(error))
+        self._core.stop(time.monotonic())
+
+    # -- the core says ------------------------------------------------------------------------------------------
+
+    def _feed(self, command: Feed) -> None:
+        worker = self._workers.get(command.key)
+        if worker is None:
+            worker = self._workers[command.key] = self._employ(command.key)
+        worker.feed(command.pieces)
+
+    def _employ(self, key: Key) -> Worker:
+        subscription = self._subscriptions[key.tp.topic]
+        if not subscription.handler.is_async:
+            return ThreadWorker(key, subscription, self._said.append)
+        worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake)
+        self.async_workers.add(worker)
+        return worker
+
+    def _wake(self) -> None:
+        workers = list(self._needs_wake)
+        self._needs_wake.clear()
+        if workers:
+            # A loop that is closed has no workers left to wake.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_wake_all, workers)
+
+    def _give_back(self, command: GiveBack) -> None:
+        self._the_client.unassign(command.tps)
+        _log.info("given back: %s", _list(command.tps))
+
+    def _set_stopped(self, _command: Stopped) -> None:
+        self._stopped = True
+
+    def _notice(self, notice: Notice) -> None:
+        place = "" if notice.tp is None else f"{notice.tp}{'' if notice.offset is None else f'@{notice.offset}'}: "
+        fields: dict[str, object] = {"messaging.consumer.group.name": self._options.group_id}
+        if notice.tp is not None:
+            fields["messaging.destination.name"] = notice.tp.topic
+            fields["messaging.destination.partition.id"] = str(notice.tp.partition)
+        if notice.offset is not None:
+            fields["messaging.kafka.offset"] = notice.offset
+        if notice.error_type is not None:
+            fields["error.type"] = notice.error_type
+        _log.log(_LEVELS[notice.level], "%s%s", place, notice.text, extra=fields)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _wait_for_ghosts(self) -> None:
+        """Give cancelled tasks a moment to end, then name who is left behind."""
+        until = time.monotonic() + _GHOSTS_WITHIN
+        while self._core.haunted and self.async_workers and (now := time.monotonic()) < until:
+            time.sleep(0.005)
+            self._listen(now)
+            self._obey()
+        for key in self._core.abandon():
+            _log.warning("%s: its handler is left behind and still runs", key.tp)
+        self._obey()
+
+    def _close(self) -> None:
+        """Leave the group and close, in a thread of its own: with the brokers away the client takes 45 s for it."""
+        if self._client is None:
+            return
+        closing = threading.Thread(target=self._client.close, name="humus close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_WITHIN)
+        if closing.is_alive():
+            _log.warning("the brokers do not answer: the group will notice after the session time-out that we left")
+
+    def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
+        end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
+        return snapshot(self._core, state, self._options.group_id, self._conditions.texts(), end_offset)
+
+
+def _wake_all(workers: list[AsyncWorker]) -> None:
+    for worker in workers:
+        worker.wake()
+
+
+def _unknown_end(_tp: TopicPartition) -> None:
+    return None
+
+
+def _processing_failed(event: Fatal) -> HumusError:
+    topic, partition = event.key.tp
+    failed = ProcessingFailed(
+        f"{error_type(event.error)}: {error_message(event.error)}", topic=topic, partition=partition, offset=event.offset
+    )
+    failed.__cause__ = event.error
+    return failed
+
+
+def _list(tps: Any) -> str:
+    return ", ".join(map(str, sorted(tps))) or "nothing"

@@ -1,0 +1,70 @@
+"""Makes the immutable snapshot that `Runtime.status()` returns from the core's state."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from humus.queue.kafka._assignment import Assignment, View
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._status import FailureStatus, PartitionStatus, RuntimeState, RuntimeStatus, Totals
+
+__all__ = ["snapshot"]
+
+RETRIED_TOO_LONG: Final = 60.0
+"""Seconds that one record may be retried before it is a problem (D30)."""
+
+
+def snapshot(
+    core: Assignment,
+    state: RuntimeState,
+    group_id: str,
+    conditions: Sequence[str],
+    end_offset: Callable[[TopicPartition], int | None],
+) -> RuntimeStatus:
+    """Return the state of things now. Poll thread."""
+    now = time.monotonic()
+    partitions = tuple(_partition(view, now, end_offset) for view in sorted(core.views(), key=lambda view: view.tp))
+    counts, rebalances = core.counts(), core.rebalances
+    totals = Totals(
+        consumed=counts.consumed,
+        handled=counts.handled,
+        skipped=counts.skipped,
+        failed=counts.failed,
+        lost=counts.lost,
+        stale=counts.stale + core.stale_epochs,
+        retries=counts.retries,
+        assigned=rebalances.assigned,
+        revoked=rebalances.revoked,
+        lost_partitions=rebalances.lost,
+    )
+    problems = [*conditions, *(problem for partition in partitions if (problem := _problem(partition)) is not None)]
+    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals)
+
+
+def _partition(view: View, now: float, end_offset: Callable[[TopicPartition], int | None]) -> PartitionStatus:
+    end = end_offset(view.tp)
+    failure = view.failure
+    return PartitionStatus(
+        topic=view.tp.topic,
+        partition=view.tp.partition,
+        state=view.state,
+        position=view.position,
+        committed=view.committed,
+        lag=None if end is None or view.position is None else max(0, end - view.position),
+        in_flight=view.in_flight,
+        failure=None
+        if failure is None
+        else FailureStatus(failure.offset, failure.attempts, failure.error_type, failure.reason, now - failure.since),
+    )
+
+
+def _problem(partition: PartitionStatus) -> str | None:
+    failure = partition.failure
+    if failure is None:
+        return None
+    place = f"{partition.topic}[{partition.partition}]@{failure.offset}"
+    if partition.state == "halted":
+        return f"{place}: halted: {failure.reason}"
+    if failure.seconds >= RETRIED_TOO_LONG:
+        return f"{place}: retried for {failure.seconds:.0f} s, {failure.attempts} attempts: {failure.reason}"
+    return None
