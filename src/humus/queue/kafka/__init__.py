@@ -1,7 +1,7 @@
 """Services that process Apache Kafka messages.
 
-`Runtime` consumes topics in a group; `at_least_once` and `at_most_once` say what to do with each. The names here are all
-there is: modules that begin with an underscore are not for use.
+`Runtime` consumes topics in a group; `at_least_once` and `at_most_once` say what to do with each. The names here are
+all there is: modules that begin with an underscore are not for use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,11 +3,11 @@
 The shell calls a method for everything that happens (`now` in seconds on any clock that never goes back), and then
 carries out `commands()`, in order. Nothing here blocks, waits or reads a clock.
 
-A revoke, in order: the partitions stop being fed at once; each worker finishes the record in flight (at most once: what is
-already committed); what was handled is committed; when all of them are settled they are given back together. A worker that is
-not done at `drain_timeout` is cancelled or left behind: what it does later belongs to no epoch. What could not be committed
-shortly before `rebalance_timeout` is given back all the same and said to come again: past that time-out the broker hands
-the partitions to others, whatever we do.
+A revoke, in order: the partitions stop being fed at once; each worker finishes the record in flight (at most once:
+what is already committed); what was handled is committed; when all of them are settled they are given back together.
+A worker that is not done at `drain_timeout` is cancelled or left behind: what it does later belongs to no epoch. What
+could not be committed shortly before `rebalance_timeout` is given back all the same and said to come again: past that
+time-out the broker hands the partitions to others, whatever we do.
 
 A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
 """
@@ -139,9 +139,7 @@ class Assignment:
 
     def idle(self) -> list[TopicPartition]:
         """Return the partitions with nothing buffered or in flight: the client's own position counts for them."""
-        return [
-            tp for tp, partition in self._partitions.items() if partition.idle and partition.state is State.RUNNING
-        ]
+        return [tp for tp, partition in self._partitions.items() if partition.idle and partition.state is State.RUNNING]
 
     def owns(self, tp: TopicPartition) -> bool:
         """Whether this partition is in a living epoch."""
@@ -177,9 +175,7 @@ class Assignment:
                 state = "waiting"
             elif self.flow.paused(tp):
                 state = "paused"
-        return View(
-            tp, state, partition.position, partition.committed, self.flow.buffered(tp), partition.failure
-        )
+        return View(tp, state, partition.position, partition.committed, self.flow.buffered(tp), partition.failure)
 
     # -- the group says -----------------------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class Client:
 
     def _came_back(self) -> set[TopicPartition]:
         """Return the partitions that were lost and assigned within one call: its records may be of either epoch."""
-        if len(self._events) < 2:  # noqa: PLR2004 - it takes two
+        if len(self._events) < 2:
             return set()
         lost = {tp for event in self._events if isinstance(event, Lost | Revoked) for tp in event.tps}
         return {tp for event in self._events if isinstance(event, Assigned) for tp in event.tps if tp in lost}
@@ -204,9 +204,7 @@ class Client:
     def end_offset(self, tp: TopicPartition) -> int | None:
         """Return the end of the partition as of the last fetch; `None` before the first. Asks no broker."""
         try:
-            _, high = self._consumer.get_watermark_offsets(
-                ClientTopicPartition(tp.topic, tp.partition), cached=True
-            )
+            _, high = self._consumer.get_watermark_offsets(ClientTopicPartition(tp.topic, tp.partition), cached=True)
         except KafkaException:
             return None  # not assigned any more: the next snapshot leaves it out
         return high if high >= 0 else None

@@ -122,7 +122,7 @@ class Failed:
     """A record failed for good and the partition goes on: skipped (at least once) or consumed (at most once)."""
 
     key: Key
-    offset: int
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)

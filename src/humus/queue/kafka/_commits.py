@@ -1,8 +1,8 @@
 """When to commit what, what is in flight, what was refused.
 
 All partitions share a request, at most one every interval (D12); a partition that waits for its commit (a chunk at most
-once, a partition that leaves) does not wait for the interval. A partition has at most one commit in flight, so an answer
-is known by its partition: while the answer for an earlier epoch is still due, the new epoch does not commit.
+once, a partition that leaves) does not wait for the interval. A partition has at most one commit in flight, so an
+answer is known by its partition: while the answer for an earlier epoch is still due, the new epoch does not commit.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """What may be said about a user's exception: its type, its message in bounds, its stack without any values.
 
-An exception's message is foreign text: it can be as large as the record, `str()` of it can raise, and pydantic's repeats
-the input. Logs, status and dead letters all take it from here.
+An exception's message is foreign text: it can be as large as the record, `str()` of it can raise, and pydantic's
+repeats the input. Logs, status and dead letters all take it from here.
 """
 
 import traceback

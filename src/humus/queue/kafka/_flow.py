@@ -30,7 +30,7 @@ __all__ = ["Flow", "Plan"]
 MAX_TAKE: Final = 1000
 """Records taken in one call at most; batches of 500 to 2,000 were measured alike, larger ones slower."""
 GATE_RECORDS: Final = 40_000
-"""Records that close the gate: so many are worth a few tens of milliseconds of work, and more would only cost memory."""
+"""Records that close the gate: worth a few tens of milliseconds of work; more would only cost memory."""
 PATIENCE: Final = 0.05
 """Seconds that the gate may stay closed while some partition has nothing to do."""
 TURN: Final = 1.0

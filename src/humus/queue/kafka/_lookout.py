@@ -1,4 +1,4 @@
-"""Asks the cluster what a consumer does not say: whether the topics exist, how many brokers there are, whether one answers.
+"""Asks the cluster what a consumer does not say: whether the topics exist, and how many brokers there are.
 
 Under the consumer protocol an unknown topic gives no error at all, and under the classic one a topic created later is
 noticed after minutes (D70). This asks an admin client of its own, on a thread of its own, so that nothing waits for it.
@@ -32,8 +32,8 @@ class Sighting:
 class Lookout:
     """Looks once at `start`, and then every 10 s for as long as something is missing or `keep_looking` was called.
 
-    `report` is called on the lookout's thread for each answer; no answer, no call: the consumer itself reports a broker that
-    is away. The thread is a daemon and ends at `stop`.
+    `report` is called on the lookout's thread for each answer; no answer, no call: the consumer itself reports a
+    broker that is away. The thread is a daemon and ends at `stop`.
     """
 
     def __init__(

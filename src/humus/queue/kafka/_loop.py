@@ -1,8 +1,8 @@
 """The poll loop: carries the client's events to the core, and the core's commands to client and workers.
 
-One thread, the poll thread, owns the client and all core state; there are no locks, and user code never runs here. A round:
-take records, or wait for one; tell the core what happened; read how far the workers are; let time pass in the core; do what it
-says. Nothing is decided here but how long to wait.
+One thread, the poll thread, owns the client and all core state; there are no locks, and user code never runs here. A
+round: take records, or wait for one; tell the core what happened; read how far the workers are; let time pass in the
+core; do what it says. Nothing is decided here but how long to wait.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ _LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 
 
 class PollLoop:
-    """Runs one member of the group, from subscribing to leaving. Lives on the poll thread, but for the marked methods."""
+    """Runs one member of the group, from subscribing to leaving. Poll thread, but for the marked methods."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class PollLoop:
         """Return how many records to take in this round, and how long to wait for the first."""
         flow = self._core.flow
         if flow.closed:
-            # Taking nothing lets the client's queue fill; but callbacks come with records, so a few are taken all the same.
+            # Taking next to nothing lets the client's queue fill; callbacks come with records, so one a round is taken.
             self._nudge.wait(self._nap)
             self._nap = min(self._nap * 2, _LONGEST_NAP)
             return 1, 0.0
@@ -360,7 +360,10 @@ def _unknown_end(_tp: TopicPartition) -> None:
 def _processing_failed(event: Fatal) -> HumusError:
     topic, partition = event.key.tp
     failed = ProcessingFailed(
-        f"{error_type(event.error)}: {error_message(event.error)}", topic=topic, partition=partition, offset=event.offset
+        f"{error_type(event.error)}: {error_message(event.error)}",
+        topic=topic,
+        partition=partition,
+        offset=event.offset,
     )
     failed.__cause__ = event.error
     return failed

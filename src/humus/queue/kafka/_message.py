@@ -40,14 +40,14 @@ class Header(NamedTuple):
 class RawRecord(Protocol):
     """What the runtime needs of a record of the client; `confluent_kafka.Message` has this shape."""
 
-    def topic(self) -> Any: ...  # noqa: D102
-    def partition(self) -> Any: ...  # noqa: D102
-    def offset(self) -> Any: ...  # noqa: D102
-    def key(self) -> Any: ...  # noqa: D102
-    def value(self) -> Any: ...  # noqa: D102
-    def headers(self) -> Any: ...  # noqa: D102
-    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
-    def leader_epoch(self) -> int | None: ...  # noqa: D102
+    def topic(self) -> Any: ...
+    def partition(self) -> Any: ...
+    def offset(self) -> Any: ...
+    def key(self) -> Any: ...
+    def value(self) -> Any: ...
+    def headers(self) -> Any: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def leader_epoch(self) -> int | None: ...
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, eq=False, repr_omit_defaults=True):
@@ -71,7 +71,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, eq=False, repr_omit_default
         return tuple(Header(key, value) for key, value in found) if found else ()
 
     def header(self, key: str) -> bytes | None:
-        """Return the value of the last header of that name, as Kafka's `Headers.lastHeader`; `None` where there is none."""
+        """Return the last header of that name, as Kafka's `Headers.lastHeader`; `None` where there is none."""
         found: Sequence[tuple[str, bytes | None]] | None = self._raw.headers()
         for name, value in reversed(found or ()):
             if name == key:

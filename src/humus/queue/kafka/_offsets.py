@@ -3,8 +3,8 @@
 Kafka's committed offset is the offset of the next record to read, so it may be advanced exactly as far as every
 record before it has been handled. Records arrive in offset order, but offsets have gaps (compaction, transaction
 markers, aborted transactions), and completions need not arrive in order: each completion therefore covers a half-open
-range of offsets, from the end of the record received before it to its own offset + 1. A gap belongs to the record behind
-it. The *watermark* is the end of the unbroken run of covered offsets; it is what may be committed.
+range of offsets, from the end of the record received before it to its own offset + 1. A gap belongs to the record
+behind it. The *watermark* is the end of the unbroken run of covered offsets; it is what may be committed.
 
 Nothing here knows about time, threads, commits or the broker.
 """

@@ -146,7 +146,9 @@ class Partition:
         self.key = key
         self.semantic = semantic
         self.state = State.RUNNING
-        self.offsets: Offsets | None = None  # None until the first record, or the client's position, tells where it starts
+        self.offsets: Offsets | None = (
+            None  # None until the first record, or the client's position, tells where it starts
+        )
         self.base: int | None = None  # the first record; None where the epoch starts behind records that are not for us
         self.committed: int | None = None  # None until this epoch's first commit was confirmed
         self.committing: int | None = None  # the offset of the commit in flight
@@ -367,7 +369,7 @@ class Partition:
         return self._drop_held()
 
     def close(self) -> tuple[int, int]:
-        """Count on the worker no longer: what it does from now on is not this epoch's. Returns (records, bytes) set free.
+        """Count on the worker no longer: what it still does is not this epoch's. Returns (records, bytes) set free.
 
         At most once, what is committed stays known until `settle`: it is lost unless the worker still handles it (D23).
         """

@@ -102,7 +102,9 @@ class Retry:
         faults = []
         attempts = self.max_attempts
         if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1):
-            faults.append(f"Retry: max_attempts must be a whole number of at least 1, or None for ever; it is {attempts!r}")
+            faults.append(
+                f"Retry: max_attempts must be a whole number of at least 1, or None for ever; it is {attempts!r}"
+            )
         times = {}
         for name in ("initial", "maximum"):
             try:
@@ -126,7 +128,7 @@ class Retry:
 
     def retries(self, error: BaseException) -> bool:
         """Tell whether this exception may be tried again at all."""
-        if isinstance(error, Reject | Unretryable) or isinstance(error, self.fatal):
+        if isinstance(error, (Reject, Unretryable, self.fatal)):
             return False
         return isinstance(error, RetryLater) or self.retryable is None or isinstance(error, self.retryable)
 
@@ -223,7 +225,7 @@ _AT_THE_END = {
 
 
 def decide(retry: Retry, policy: FailurePolicy, error: BaseException, attempt: int, luck: float) -> Verdict:
-    """Decide on failed attempt number `attempt` (from 1) of a record; `luck` is a random number in [0, 1) (D30, D31)."""
+    """Decide on failed attempt `attempt` (from 1) of a record; `luck` is a random number in [0, 1) (D30, D31)."""
     exhausted = retry.max_attempts is not None and attempt >= retry.max_attempts
     if exhausted or not retry.retries(error):
         return _AT_THE_END[policy.kind]

@@ -25,9 +25,9 @@ class PartitionStatus:
     """One partition of this member.
 
     `state`: running, paused (its share of the buffer is full), retrying, waiting (for a handler of an earlier epoch),
-    draining or halted. `position` is the next offset to handle, `committed` the last confirmed commit of this epoch, `lag` the
-    records between position and the end of the log; each `None` until it is known. `in_flight` counts records that are
-    fetched and not handled.
+    draining or halted. `position` is the next offset to handle, `committed` the last confirmed commit of this epoch,
+    `lag` the records between position and the end of the log; each `None` until it is known. `in_flight` counts
+    records that are fetched and not handled.
     """
 
     topic: str
@@ -45,8 +45,8 @@ class Totals:
     """Counts since the start, partitions that left included.
 
     `handled` counts every record that reached its end, with `skipped` (at least once) and `failed` (at most once) among
-    them; `lost` are records committed and never handled (at most once), `stale` those that came again from an earlier fetch
-    and were dropped. `assigned`, `revoked` and `lost_partitions` count rebalances that changed something.
+    them; `lost` are records committed and never handled (at most once), `stale` those that came again from an earlier
+    fetch and were dropped. `assigned`, `revoked` and `lost_partitions` count rebalances that changed something.
     """
 
     consumed: int = 0

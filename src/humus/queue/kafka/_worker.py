@@ -1,8 +1,8 @@
 """Calls the processor for one partition in one epoch, record by record, until a decision on each is final.
 
 Two workers, one for each kind of processor. `AsyncWorker` is a task on the application's loop; `ThreadWorker` is a
-daemon thread with a plain queue (never `concurrent.futures`: it joins at exit). They share all that decides: `_Recovery` says
-what becomes of a failed attempt, and only waiting and calling differ.
+daemon thread with a plain queue (never `concurrent.futures`: it joins at exit). They share all that decides:
+`_recovery` says what becomes of a failed attempt, and only waiting and calling differ.
 
 What crosses threads: the inbox (filled by the poll thread), `position` (one writer, the worker: everything below it is
 handled), the stop flags (set by the poll thread), and events to the poll thread. Each worker sends exactly one last
@@ -77,8 +77,8 @@ class Worker:
     def _recovery(self, message: Message, error: BaseException) -> Generator[float, BaseException | None, bool]:
         """Decide on a record whose first attempt failed with `error`.
 
-        Yields the seconds to wait before each further attempt and is sent its error, `None` for success. Returns whether the
-        partition goes on; where it does not, the last event says why.
+        Yields the seconds to wait before each further attempt and is sent its error, `None` for success. Returns
+        whether the partition goes on; where it does not, the last event says why.
         """
         subscription, key = self._subscription, self.key
         since = time.monotonic()
@@ -104,7 +104,7 @@ class Worker:
                         return True
                     error = again
                 case Outcome.SKIP:
-                    self._send(Failed(key, message.offset))
+                    self._send(Failed(key, failure))
                     return True
                 case Outcome.HALT:
                     self._last = Halted(key, failure)
@@ -123,7 +123,7 @@ class Worker:
         self._last = Fatal(self.key, self._position_behind(message), message.offset, error)
 
     def _position_behind(self, message: Message) -> int:
-        """Return where a fatal record leaves the position: at least once it is not handled, at most once it is consumed."""
+        """Return where a fatal record leaves the position: at most once it is consumed, else it is not handled."""
         return message.offset + (self._subscription.semantic is Semantic.AT_MOST_ONCE)
 
     def _log_failure(
@@ -154,8 +154,8 @@ class Worker:
 class AsyncWorker(Worker):
     """A worker for an `async def` processor: one task on the application's loop.
 
-    `wake` is to be called on that loop; `needs_wake` collects, on the poll thread, the workers that wait for it, so that
-    a whole round of the poll loop costs one crossing of threads.
+    `wake` is to be called on that loop; `needs_wake` collects, on the poll thread, the workers that wait for it, so
+    that a whole round of the poll loop costs one crossing of threads.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ class AsyncWorker(Worker):
                 answer = None
                 try:
                     await self._handler.call(message)
-                except BaseException as again:  # noqa: BLE001 - as above
+                except BaseException as again:
                     if self._asked_to_cancel(again):
                         raise
                     answer = again
@@ -410,13 +410,17 @@ class ThreadWorker(Worker):
         try:
             wait = next(recovery)
             while True:
-                if self._hurry.wait(wait) or self.leave:
+                if not self._wait_out(wait):
                     return False
                 wait = recovery.send(self._attempt(message))
         except StopIteration as decision:
             return bool(decision.value)
         finally:
             self.attempt = 1
+
+    def _wait_out(self, seconds: float) -> bool:
+        """Wait before the next attempt; `False` when the worker is to end instead."""
+        return not (self._hurry.wait(seconds) or self.leave)
 
     def _attempt(self, message: Message) -> BaseException | None:
         try:

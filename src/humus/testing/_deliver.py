@@ -1,0 +1,141 @@
+"""Runs a processor on messages as the runtime would, with neither a broker nor a real wait."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from humus.errors import ConfigError
+from humus.queue._protocols import ProcessorLike
+from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
+from humus.queue.kafka._describe import error_message, error_type
+from humus.queue.kafka._message import Message, TopicPartition
+from humus.queue.kafka._partition import Key, Piece
+from humus.queue.kafka._retry import FailurePolicy, Retry
+from humus.queue.kafka._subscription import Subscription, at_least_once
+from humus.queue.kafka._worker import AsyncWorker, ThreadWorker
+
+__all__ = ["Outcome", "deliver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one message.
+
+    Attributes:
+        message: the message.
+        result: `handled`; or what the failure policy did: `skipped`, `halted` (the messages behind it are not
+        delivered), or
+            `shut_down` (likewise; also what an exception that is no `Exception` does).
+        attempts: how often the processor was run on it.
+        waits: the seconds that the runtime would have waited between the attempts.
+        error_type: the last failure's type, `None` where there was none.
+        reason: the last failure's message.
+    """
+
+    message: Message
+    result: Literal["handled", "skipped", "halted", "shut_down"]
+    attempts: int
+    waits: tuple[float, ...]
+    error_type: str | None
+    reason: str | None
+
+
+async def deliver(
+    processor: ProcessorLike[Message],
+    *messages: Message,
+    retry: Retry = Retry(max_attempts=3),  # noqa: B008 - immutable
+    on_failure: FailurePolicy | None = None,
+) -> list[Outcome]:
+    """Run `processor` on `messages`, one after the other, at least once; return an outcome for each that was delivered.
+
+    It is the runtime's own worker that calls it: an `async def` on this loop, a `def` on a thread. Backoff is
+    computed and not waited. Other than the runtime, which tries for ever unless told otherwise, `retry` ends after
+    three attempts here.
+
+    Raises:
+        ConfigError: the processor, `retry` or `on_failure` is none.
+    """
+    policy = {} if on_failure is None else {"on_failure": on_failure}
+    outcomes: list[Outcome] = []
+    for message in messages:
+        subscription = at_least_once(message.topic, processor, retry=retry, **policy)
+        if subscription.faults:
+            raise ConfigError(subscription.faults)
+        outcome = await _deliver_one(message, subscription)
+        outcomes.append(outcome)
+        if outcome.result in ("halted", "shut_down"):
+            break
+    return outcomes
+
+
+async def _deliver_one(message: Message, subscription: Subscription) -> Outcome:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    said: list[WorkerEvent] = []
+
+    def send(event: WorkerEvent) -> None:
+        said.append(event)
+        if not isinstance(event, Failing | Failed):
+            loop.call_soon_threadsafe(_let_go, ended)
+
+    key = Key(TopicPartition(message.topic, message.partition), 0)
+    worker: _InstantTask | _InstantThread
+    if subscription.handler.is_async:
+        worker = _InstantTask(key, subscription, send, loop, set())
+    else:
+        worker = _InstantThread(key, subscription, send)
+    worker.feed([Piece([message._raw], message.offset, message.offset + 1, 0, -1)])  # noqa: SLF001 - the record itself
+    worker.drain(finish=True)
+    if isinstance(worker, _InstantTask):
+        worker.wake()
+    await ended
+    return _outcome(message, said, worker.waits)
+
+
+def _let_go(ended: "asyncio.Future[None]") -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _outcome(message: Message, said: Sequence[WorkerEvent], waits: list[float]) -> Outcome:
+    failures = [event.failure for event in said if isinstance(event, Failing | Failed | Halted)]
+    attempts = len(waits) + 1
+    kind, reason = (failures[-1].error_type, failures[-1].reason) if failures else (None, None)
+    result: Literal["handled", "skipped", "halted", "shut_down"] = "handled"
+    for event in said:
+        match event:
+            case Failed():
+                result = "skipped"
+            case Halted():
+                result = "halted"
+            case Fatal(error=error):
+                result, kind, reason = "shut_down", error_type(error), error_message(error)
+            case Failing() | WorkerDone():
+                pass
+    return Outcome(message, result, attempts, tuple(waits), kind, reason)
+
+
+class _InstantTask(AsyncWorker):
+    """Waits for nothing."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.waits: list[float] = []
+
+    async def _wait_out(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+        return not self.leave
+
+
+class _InstantThread(ThreadWorker):
+    """Waits for nothing."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.waits: list[float] = []
+
+    def _wait_out(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return not self.leave
