@@ -53,7 +53,8 @@ class OutsideProcessor(HumusError, LookupError):  # noqa: N818 - reads as what h
 class BrokerError(HumusError):
     """The broker, or the client on its behalf, refused for good.
 
-    `code` is the client's error name (`TOPIC_AUTHORIZATION_FAILED`, `_AUTHENTICATION`, ...), `None` where there is none.
+    `code` is the client's error name (`TOPIC_AUTHORIZATION_FAILED`, `_AUTHENTICATION`, ...), `None` where there is
+    none.
     """
 
     code: str | None
