@@ -1,0 +1,179 @@
+"""`run`: from a configuration file to an exit code.
+
+In order: load the configuration; set up logging; take the signals; call `init`; run the App; what follows `init`'s
+`yield`; close the loop; give the signals and logging back; exit. Each is undone in reverse, whatever failed.
+
+====  ==========================================================================
+code  meaning
+====  ==========================================================================
+0     the queues ended, or a graceful stop
+1     an error in `init`, a runtime, `on_shutdown`, or after the `yield`
+2     a configuration error, in the file or in what `init` made of it
+130   a second signal, SIGINT, cut the stop short
+143   a second signal, SIGTERM, cut the stop short
+====  ==========================================================================
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from typing import NoReturn, TypeVar, cast
+
+from humus.config import Config, Source, load
+from humus.errors import ConfigError, HumusError
+from humus.queue._app import App
+from humus.queue._init import Init, InitFunction, config_type
+from humus.queue._logging import logging_to_stderr
+from humus.queue._signals import stop_signals
+
+__all__ = ["run"]
+
+C = TypeVar("C", bound=Config)
+
+GRACEFUL, ERROR, CONFIG_ERROR = 0, 1, 2
+
+_log = logging.getLogger("humus.app")
+
+
+def run(source: Source, init: InitFunction[C]) -> NoReturn:
+    """Load the configuration, run the application until it ends or SIGTERM/SIGINT arrives, exit the process.
+
+    Blocks the calling thread, which must be the main one; `init`, `async def` processors and `on_shutdown` run on it.
+
+    Args:
+        source: where the configuration comes from, such as `yaml_source("config.yaml")`.
+        init: makes the `App` out of the configuration, whose type is the annotation of its parameter. A function, a
+            coroutine function, or a (sync or async) generator function that yields the App once: what follows the
+            `yield` runs after the runtimes have stopped, also when one failed.
+
+    Raises:
+        SystemExit: always. 0 after a graceful stop, 1 after an error, 2 for a configuration error (one line for each
+            fault on stderr, no traceback). A second signal ends the process with 130 (SIGINT) or 143 (SIGTERM).
+        HumusError: not called on the main thread.
+    """
+    sys.exit(_run(source, init))
+
+
+def _run(source: Source, init: InitFunction[C]) -> int:
+    try:
+        config = load(source, cast("type[C]", config_type(init)))
+    except ConfigError as error:
+        return _refuse(error)
+    service = _Service(Init(init, config))
+    with logging_to_stderr(config.log), stop_signals(service.stop):
+        try:
+            with asyncio.Runner() as runner:
+                return runner.run(service.serve())
+        except BaseException as error:  # noqa: BLE001 - D34: a task of the user's own raised SystemExit or its like
+            return _report(error)
+
+
+class _Service:
+    """`init` and its App on the event loop; `stop` comes from another thread."""
+
+    def __init__(self, init: Init[C]) -> None:
+        self._init = init
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Task[App | BaseException] | None = None
+        self._app: App | None = None
+
+    def stop(self) -> None:
+        """Stop gracefully, whatever is going on: cancel `init`, or stop the App. Thread-safe."""
+        self._stopping.set()
+        if self._app is not None:
+            self._app.stop()
+        elif self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel_init)
+
+    async def serve(self) -> int:
+        """Run the application; return the exit code."""
+        self._loop = asyncio.get_running_loop()
+        self._opening = asyncio.create_task(self._open())
+        if self._stopping.is_set():  # before there was anything to cancel
+            self._cancel_init()
+        cancelled = await self._wait_for_init(self._opening)
+        if self._opening.cancelled():  # before its first step
+            code = GRACEFUL
+        elif isinstance(made := self._opening.result(), App):
+            code = await self._run(made)
+        else:
+            code = self._not_opened(made)
+        if cancelled is not None:
+            raise cancelled
+        return code
+
+    async def _wait_for_init(self, opening: asyncio.Task[App | BaseException]) -> asyncio.CancelledError | None:
+        """Wait, also when cancelled: what `init` opened has to be closed whatever happens."""
+        cancelled: asyncio.CancelledError | None = None
+        while not opening.done():
+            try:
+                await asyncio.wait({opening})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._stopping.set()
+                opening.cancel()
+        return cancelled
+
+    async def _open(self) -> App | BaseException:
+        try:
+            return await self._init.open()
+        except BaseException as error:  # noqa: BLE001 - as a value: SystemExit out of a task takes the loop down
+            return error
+
+    def _not_opened(self, error: BaseException) -> int:
+        if isinstance(error, asyncio.CancelledError) and self._stopping.is_set():
+            _log.info("stopped during init")
+            return GRACEFUL
+        return _refuse(error) if isinstance(error, ConfigError) else _report(error)
+
+    async def _run(self, app: App) -> int:
+        self._app = app
+        if self._stopping.is_set():  # between init and here
+            app.stop()
+        code = GRACEFUL
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            await app.run()
+        except asyncio.CancelledError as error:  # the loop is being closed under us; `_run` below reports why
+            cancelled = error
+        except Exception as error:  # noqa: BLE001 - reported, and in the exit code
+            code = _report(error)
+        try:
+            await self._init.close()
+        except BaseException as error:  # noqa: BLE001 - D34: reported, and in the exit code
+            code = _report(error)
+        if cancelled is not None:
+            raise cancelled
+        return code
+
+    def _cancel_init(self) -> None:
+        if self._app is not None:
+            self._app.stop()
+        elif self._opening is not None:
+            self._opening.cancel()
+
+
+def _refuse(error: ConfigError) -> int:
+    """Print a configuration error for the person who starts the process: lines, no log record, no traceback."""
+    for fault in error.faults:
+        sys.stderr.write(" ".join(fault.split("\n")) + "\n")
+    sys.stderr.flush()
+    return CONFIG_ERROR
+
+
+def _report(error: BaseException) -> int:
+    """Log the error that ends the application; our own errors say it all, unless they have a cause."""
+    says_it_all = isinstance(error, HumusError) and error.__cause__ is None
+    message = "; ".join(str(error).split("\n"))
+    kind = type(error).__qualname__
+    _log.critical(
+        "the application failed: %s%s%s",
+        kind,
+        ": " if message else "",
+        message,
+        exc_info=None if says_it_all else error,
+        extra={"error.type": kind},
+    )
+    return ERROR
