@@ -1,0 +1,1 @@
+"""The runtime on a real Apache Kafka: each test shows one clause of what it guarantees."""

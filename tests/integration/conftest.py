@@ -1,0 +1,45 @@
+"""Runtimes for the tests, under both group protocols."""
+
+from typing import Any, Protocol, cast
+
+import pytest
+
+from humus.queue.kafka import Runtime, Subscription
+from tests.integration import service
+from tests.kafka.access import Kafka
+
+
+class MakeRuntime(Protocol):
+    """The fixture `runtime`."""
+
+    def __call__(self, *subscriptions: Subscription, **options: Any) -> Runtime:
+        """Make a member of the test's group on the test's Kafka; `options` as the runtime's own."""
+        ...
+
+
+@pytest.fixture(params=["classic", "consumer"])
+def protocol(request: pytest.FixtureRequest) -> service.Protocol:
+    """Return the group protocol; a test that names it, or `runtime`, runs under both."""
+    return cast("service.Protocol", request.param)
+
+
+@pytest.fixture(params=["async", "def"])
+def kind(request: pytest.FixtureRequest) -> service.Kind:
+    """Return the shape of processor; a test that names it runs with both."""
+    return cast("service.Kind", request.param)
+
+
+@pytest.fixture
+def runtime(kafka: Kafka, group: str, protocol: service.Protocol) -> MakeRuntime:
+    """Make members of the test's group, with session time-outs that suit a test."""
+
+    def make(*subscriptions: Subscription, **options: Any) -> Runtime:
+        return Runtime(kafka.bootstrap, group, *subscriptions, **{**defaults(protocol), **options})
+
+    return make
+
+
+def defaults(protocol: service.Protocol) -> dict[str, Any]:
+    """Return options for a test: failures are noticed soon, by either protocol."""
+    common: dict[str, Any] = {"group_protocol": protocol, "drain_timeout": 5, "commit_interval": 0.2}
+    return common if protocol == "consumer" else {**common, "session_timeout": 6}
