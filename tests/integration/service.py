@@ -1,8 +1,8 @@
 """A runtime at work inside a test, and what the test watches it by.
 
-Everything runs on the test's own event loop, where the `async def` processors run as well; so a test calls what blocks (the
-admin client, Kafka's tools) in a thread: `await asyncio.to_thread(kafka.admin.lag, group, name)`, and conditions given to
-`eventually` are asked in a thread anyway.
+Everything runs on the test's own event loop, where the `async def` processors run as well; so a test calls what blocks
+(the admin client, Kafka's tools) in a thread: `await asyncio.to_thread(kafka.admin.lag, group, name)`, and conditions
+given to `eventually` are asked in a thread anyway.
 """
 
 import asyncio
@@ -28,7 +28,8 @@ T = TypeVar("T")
 async def running(runtime: Runtime, *, stops_within: float = 30.0) -> AsyncIterator[asyncio.Task[None]]:
     """Run the runtime during the block, then stop it gracefully and wait until it has ended.
 
-    An error of the runtime interrupts the block and is raised at its end. The task may be awaited or cancelled by the test.
+    An error of the runtime interrupts the block and is raised at its end. The task may be awaited or cancelled by the
+    test.
     """
     body = asyncio.current_task()
     assert body is not None
@@ -79,9 +80,10 @@ def partitions(runtime: Runtime) -> dict[int, PartitionStatus]:
 class Recorder:
     """Processors that note what they are handed, and do some `work` in between.
 
-    `started` and `handled` hold the offsets by partition, in order: started, and returned without an exception. `overlaps` are
-    records that were handed over while another one of their partition was being handled: never, by D1. `threads` are those
-    that a partition's records were handled on, `most_at_once` the most partitions at work at the same time.
+    `started` and `handled` hold the offsets by partition, in order: started, and returned without an exception.
+    `overlaps` are records that were handed over while another one of their partition was being handled: never, by D1.
+    `threads` are those that a partition's records were handled on, `most_at_once` the most partitions at work at the
+    same time.
     """
 
     def __init__(self) -> None:
@@ -94,7 +96,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def processor(self, kind: Kind, work: Work | None = None) -> Callable[[Message], Any]:
-        """Return a processor, `def` or `async def`, that does `work` (for `async def` it may be either) with each record."""
+        """Return a processor, `def` or `async def`, that does `work` with each record; `async def` takes either."""
         return self._async_processor(work) if kind == "async" else self._def_processor(work)
 
     def count(self) -> int:
