@@ -67,6 +67,10 @@ class Writer:
         """Stop early; what was not written stays unwritten."""
         self._stopped = True
         self._go_on.set()
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the thread has ended, if it was started."""
         if self._thread.ident is not None:
             self._thread.join()
 
