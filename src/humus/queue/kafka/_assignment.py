@@ -99,6 +99,7 @@ class Assignment:
         self.flow = flow
         self.rebalances = Rebalances()
         self.fatal: Fatal | None = None
+        self.commits_refused = 0  # by partition
         self.stale_epochs = 0  # records that came for partitions which are not ours
         self._past = Counts()
         self._semantics = semantics
@@ -368,12 +369,12 @@ class Assignment:
         elif partition.closed and partition.key not in self._ghosts and partition.position is not None:
             self._settle(partition, partition.position)
 
-    def commit_refused(self, tp: TopicPartition, offset: int, reason: str, now: float) -> None:
+    def commit_refused(self, tp: TopicPartition, offset: int, now: float) -> None:
         """A commit failed; it is tried again while the epoch lives (D12)."""
         answer = self._commits.refused(tp, offset, now)
         if answer is None:
             return
-        self._note("warning", f"commit refused, it will be tried again: {reason}", tp, offset)
+        self.commits_refused += 1
         if self._current(answer.partition.key) is not None:
             self.flow.freed(tp, *answer.freed)
             self._feed_on(answer.partition)

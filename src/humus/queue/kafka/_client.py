@@ -19,7 +19,7 @@ from humus.queue.kafka._client_errors import refused_config
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Piece
 
-__all__ = ["Assigned", "Client", "Committed", "Event", "Lost", "Revoked", "Trouble"]
+__all__ = ["Assigned", "Client", "Committed", "Event", "Lost", "Revoked", "Statistics", "Trouble"]
 
 _log = logging.getLogger("humus.kafka.client")
 
@@ -66,7 +66,14 @@ class Trouble:
     tp: TopicPartition | None = None
 
 
-Event = Assigned | Revoked | Lost | Committed | Trouble
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The client's statistics, as JSON."""
+
+    text: str
+
+
+Event = Assigned | Revoked | Lost | Committed | Trouble | Statistics
 
 
 class Client:
@@ -81,7 +88,12 @@ class Client:
         self._closing = False
         self._many_topics = len(topics) > 1
         self._busy = False
-        callbacks = {"on_commit": self._on_commit, "error_cb": self._on_error, "logger": _ClientLog()}
+        callbacks: dict[str, Any] = {
+            "on_commit": self._on_commit,
+            "error_cb": self._on_error,
+            "stats_cb": self._on_statistics,
+        }
+        callbacks["logger"] = _ClientLog()
         self._consumer = _create({**config, **callbacks})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -209,11 +221,6 @@ class Client:
             return None  # not assigned any more: the next snapshot leaves it out
         return high if high >= 0 else None
 
-    def look_again(self, topic: str) -> None:
-        """Make the client notice a topic that came into being after it subscribed (D70). Asks a broker, up to 1 s."""
-        with self._reporting():
-            self._consumer.list_topics(topic, timeout=1.0)
-
     def close(self) -> None:
         """Leave the group (a static member stays in it) and close. Everything is committed by then. Any one thread."""
         self._closing = True
@@ -252,6 +259,9 @@ class Client:
 
     def _on_error(self, error: KafkaError) -> None:
         self._events.append(Trouble(error))
+
+    def _on_statistics(self, text: str) -> None:
+        self._events.append(Statistics(text))
 
 
 def _create(config: Mapping[str, Any]) -> Consumer:

@@ -23,6 +23,9 @@ _FULL_QUEUE_BACKOFF_MS: Final = 10
 _MESSAGE_MAX_BYTES: Final = 1_000_000
 """The client's default. It is a producer's limit, but the client refuses a `fetch.max.bytes` below it."""
 _MESSAGE_MAX_BYTES_LEAST: Final = 1000
+_METADATA_MS: Final = 10_000
+"""How soon a topic that is created later is noticed (D70); the classic protocol has no other sign of it."""
+_STATISTICS_MS: Final = 2000
 _HEARTBEAT_MS: Final = 3000
 _HEARTBEATS_A_SESSION: Final = 3
 
@@ -42,6 +45,9 @@ def client_config(options: Options) -> dict[str, ClientValue]:
         # An unknown topic is a visible wait (D70), not a topic made with the broker's defaults.
         "allow.auto.create.topics": False,
         "log.connection.close": False,
+        # They alone tell that a connection is up again.
+        "statistics.interval.ms": _STATISTICS_MS,
+        "topic.metadata.refresh.interval.ms": _METADATA_MS,
         **_group(options),
         **_fetching(options),
         **security_config(options.tls, options.sasl),

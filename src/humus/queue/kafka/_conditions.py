@@ -1,7 +1,7 @@
 """States that an operator should know of, each logged when it begins and when it ends, never once a try (D70)."""
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 __all__ = ["Conditions"]
 
@@ -23,6 +23,9 @@ class Conditions:
         """Note that a condition is over; logged where it was there."""
         if self._texts.pop(name, None) is not None:
             self._log.info("%s", text)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._texts)
 
     def __contains__(self, name: Hashable) -> bool:
         return name in self._texts

@@ -17,15 +17,18 @@ __all__ = ["Lookout", "Sighting"]
 INTERVAL: Final = 10.0
 """Seconds between two looks while something is missing (D70)."""
 _ANSWER_WITHIN: Final = 5.0
+_UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
+_DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
 _PASSED_ON: Final = ("bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "enable.ssl")
 _PASSED_ON_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the cluster said: the topics that do not exist, and how many brokers there are."""
+    """What the cluster said: the topics that do not exist, those we may not see, and how many brokers there are."""
 
     missing: frozenset[str]
+    denied: frozenset[str]
     brokers: int
 
 
@@ -73,7 +76,7 @@ class Lookout:
             self._look.wait(INTERVAL if more else None)
 
     def _ask(self, admin: AdminClient) -> Sighting | None:
-        missing = set()
+        missing, denied = set(), set()
         brokers = 0
         for topic in self._topics:
             try:
@@ -82,9 +85,12 @@ class Lookout:
                 return None  # the consumer's own error callback reports what is wrong with the brokers
             brokers = len(found.brokers)
             described = found.topics.get(topic)
-            if described is None or _is_unknown(described.error):
+            error = "UNKNOWN_TOPIC_OR_PART" if described is None else _name(described.error)
+            if error in _UNKNOWN:
                 missing.add(topic)
-        return Sighting(frozenset(missing), brokers)
+            elif error in _DENIED:
+                denied.add(topic)
+        return Sighting(frozenset(missing), frozenset(denied), brokers)
 
 
 class _Silence:
@@ -94,8 +100,8 @@ class _Silence:
         """Drop a line."""
 
 
-def _is_unknown(error: Any) -> bool:
-    return error is not None and error.name() in {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"}
+def _name(error: Any) -> str | None:
+    return None if error is None else error.name()
 
 
 def _is_passed_on(key: str) -> bool:

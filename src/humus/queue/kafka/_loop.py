@@ -11,13 +11,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from humus.errors import HumusError, ProcessingFailed
 from humus.queue.kafka._assignment import Assignment
-from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Revoked, Trouble
-from humus.queue.kafka._client_errors import Kind, Where, classify
+from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Revoked, Statistics, Trouble
+from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
     Cancel,
     Commit,
@@ -35,6 +35,7 @@ from humus.queue.kafka._commands import (
 )
 from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._describe import error_message, error_type
+from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._lookout import Lookout, Sighting
 from humus.queue.kafka._message import TopicPartition
@@ -51,8 +52,8 @@ _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": log
 
 _IDLE_WAIT: Final = 0.1
 """Seconds a round waits for a record while nothing else is expected: a stop is noticed within it."""
-_HURRIED_WAIT: Final = 0.002
-"""Seconds a round waits while a worker or a commit is expected to be done."""
+_HURRIED_WAITS: Final = (0.002, 0.02)
+"""Seconds a round waits while a worker or a commit is expected to be done: at first, and when it takes its time."""
 _LONGEST_NAP: Final = 0.2
 """Seconds between rounds, at most, while the buffer is full: callbacks wait so long."""
 _CLOSE_WITHIN: Final = 4.5
@@ -62,7 +63,6 @@ _GHOSTS_WITHIN: Final = 0.5
 _SNAPSHOT_EVERY: Final = 0.1
 _SNAPSHOT_A_PARTITION: Final = 0.001
 """Seconds between snapshots: a tenth, and more with many partitions, so that they cost half a percent of a core."""
-_LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 
 
 class PollLoop:
@@ -94,7 +94,7 @@ class PollLoop:
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
         self._sightings: deque[Sighting] = deque()
-        self._conditions = Conditions(_log)
+        self._diagnosis = Diagnosis(Conditions(_log))
         self._lookout = Lookout(config, list(self._subscriptions), self._sightings.append)
         self._error: BaseException | None = None
         self._joined = False
@@ -102,6 +102,7 @@ class PollLoop:
         self._stop_within: float | None = None  # asked for by another thread
         self._nudge = threading.Event()
         self._nap = 0.001
+        self._hurried_wait = _HURRIED_WAITS[0]
         self._snapshot_at = 0.0
         self._do: dict[type, Callable[[Any], None]] = {
             Feed: self._feed,
@@ -152,10 +153,12 @@ class PollLoop:
         for events, records in client.poll(*self._patience()):
             for event in events:
                 self._happened(event)
+            if events or records:
+                self._hurried_wait = _HURRIED_WAITS[0]
             if records:
                 for tp, piece in client.pieces(records):
                     core.received(tp, piece)
-                self._conditions.end("brokers", "the brokers answer again")
+                self._diagnosis.works()
         now = time.monotonic()
         self._listen(now)
         self._obey()
@@ -180,7 +183,11 @@ class PollLoop:
             self._nap = min(self._nap * 2, _LONGEST_NAP)
             return 1, 0.0
         self._nap = 0.001
-        return flow.take(), _HURRIED_WAIT if self._core.hurried else _IDLE_WAIT
+        if not self._core.hurried:
+            self._hurried_wait = _HURRIED_WAITS[0]
+            return flow.take(), _IDLE_WAIT
+        self._hurried_wait = min(self._hurried_wait * 1.1, _HURRIED_WAITS[1])
+        return flow.take(), self._hurried_wait
 
     def _listen(self, now: float) -> None:
         """Take in what other threads have to say."""
@@ -217,7 +224,7 @@ class PollLoop:
                 self._joined = True
                 if tps:  # a rebalance that changes nothing for this member assigns nothing
                     _log.info("assigned: %s", _list(tps))
-                self._conditions.end("brokers", "the brokers answer again")
+                self._diagnosis.works(joined=True)
                 core.assigned(tps, now)
             case Revoked(tps):
                 _log.info("to be given back: %s", _list(tps))
@@ -226,49 +233,47 @@ class PollLoop:
                 _log.warning("lost: %s", _list(tps))
                 core.lost(tps, now)
             case Committed(answers):
-                for tp, offset, error in answers:
-                    if error is None:
-                        core.commit_confirmed(tp, offset, now)
-                    else:
-                        self._commit_failed(tp, offset, error, now)
+                self._committed(answers, now)
             case Trouble(error, tp):
                 self._trouble(error, tp, now)
+            case Statistics(text):
+                self._diagnosis.statistics(text)
 
-    def _commit_failed(self, tp: TopicPartition, offset: int, error: Any, now: float) -> None:
-        found = classify(error.name(), error.str(), Where.COMMIT, fatal=error.fatal())
-        self._core.commit_refused(tp, offset, found.code, now)
-        if found.kind in (Kind.FATAL, Kind.AUTH):
-            self._fail(found.exception())
-        elif found.kind is Kind.MEMBER_GONE:
-            self._core.member_gone(found.code, now)
+    def _committed(self, answers: Sequence[tuple[TopicPartition, int, Any]], now: float) -> None:
+        core = self._core
+        refused: dict[str, tuple[ClientError, list[TopicPartition]]] = {}
+        for tp, offset, error in answers:
+            if error is None:
+                core.commit_confirmed(tp, offset, now)
+            else:
+                found = classify(error.name(), error.str(), Where.COMMIT, fatal=error.fatal())
+                refused.setdefault(found.code, (found, []))[1].append(tp)
+                core.commit_refused(tp, offset, now)
+        if not refused:
+            self._diagnosis.works()
+        for found, tps in refused.values():
+            _log.warning("commit refused, %s: %s", _list(tps), found)
+            if found.kind in (Kind.FATAL, Kind.AUTH):
+                self._fail(found.exception())
+            elif found.kind is Kind.MEMBER_GONE:
+                core.member_gone(found.code, now)
 
     def _trouble(self, error: Any, tp: TopicPartition | None, now: float) -> None:
-        where = Where.CALLBACK if tp is None else Where.RECORD
-        found = classify(error.name(), error.str(), where, fatal=error.fatal())
-        match found.kind:
-            case Kind.FATAL | Kind.AUTH if not (self._joined and found.code in _LATE_CREDENTIALS):
-                self._fail(found.exception())
-            case Kind.UNKNOWN_TOPIC:
-                self._lookout.look()  # it says so, once
-            case Kind.OFFSET_RESET | Kind.PARTITION if tp is not None and tp.partition >= 0:
-                self._core.unreadable(tp, found.code, str(found), now)
-            case Kind.IGNORED | Kind.COMMIT_RETRY | Kind.MEMBER_GONE:
-                _log.debug("%s", found)
-            case _:
-                # Credentials that were accepted before may be refused while a broker starts: that passes, or it shows.
-                self._conditions.begin("brokers", str(found))
-                self._lookout.look()
+        found = self._diagnosis.trouble(error, Where.CALLBACK if tp is None else Where.RECORD)
+        if found is None:
+            return
+        if found.kind in (Kind.FATAL, Kind.AUTH):
+            self._fail(found.exception())
+        elif found.kind is Kind.UNKNOWN_TOPIC or tp is None:
+            self._lookout.look()  # it tells which, and when that is over
+        else:
+            self._core.unreadable(tp, found.code, str(found), now)
 
     def _sighted(self, sighting: Sighting) -> None:
         self._core.flow.brokers(sighting.brokers)
-        self._conditions.end("brokers", "the brokers answer again")
-        for topic in self._subscriptions:
-            name = ("topic", topic)
-            if topic in sighting.missing:
-                self._conditions.begin(name, f"topic {topic} does not exist: waiting until somebody creates it")
-            elif name in self._conditions:
-                self._conditions.end(name, f"topic {topic} exists now")
-                self._the_client.look_again(topic)
+        error = self._diagnosis.sighted(sighting, self._subscriptions)
+        if error is not None:
+            self._fail(error.exception())
 
     def _fail(self, error: BaseException) -> None:
         """End the runtime with this error; what is handled is still committed."""
@@ -345,7 +350,7 @@ class PollLoop:
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
-        return snapshot(self._core, state, self._options.group_id, self._conditions.texts(), end_offset)
+        return snapshot(self._core, state, self._options.group_id, self._diagnosis.texts(), end_offset)
 
 
 def _wake_all(workers: list[AsyncWorker]) -> None:

@@ -33,6 +33,7 @@ def snapshot(
         lost=counts.lost,
         stale=counts.stale + core.stale_epochs,
         retries=counts.retries,
+        commits_refused=core.commits_refused,
         assigned=rebalances.assigned,
         revoked=rebalances.revoked,
         lost_partitions=rebalances.lost,

@@ -45,8 +45,9 @@ class Totals:
     """Counts since the start, partitions that left included.
 
     `handled` counts every record that reached its end, with `skipped` (at least once) and `failed` (at most once) among
-    them; `lost` are records committed and never handled (at most once), `stale` those that came again from an earlier
-    fetch and were dropped. `assigned`, `revoked` and `lost_partitions` count rebalances that changed something.
+    them; `lost` are records committed and never handled (at most once); `stale` those that came again from an earlier
+    fetch and were dropped; `commits_refused` commits of a partition that were tried again. `assigned`, `revoked` and
+    `lost_partitions` count rebalances that changed something.
     """
 
     consumed: int = 0
@@ -56,6 +57,7 @@ class Totals:
     lost: int = 0
     stale: int = 0
     retries: int = 0
+    commits_refused: int = 0
     assigned: int = 0
     revoked: int = 0
     lost_partitions: int = 0

@@ -265,6 +265,7 @@ class AsyncWorker(Worker):
             if offset < expected:
                 continue
             if self.leave:
+                self.position = expected  # the record before was handled to its end
                 return False
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
@@ -391,6 +392,7 @@ class ThreadWorker(Worker):
             if offset < expected:
                 continue
             if self.leave:
+                self.position = expected  # the record before was handled to its end
                 return False
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)

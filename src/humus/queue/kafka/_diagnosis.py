@@ -1,0 +1,132 @@
+"""What is wrong with the brokers and the topics just now, from everything the client and the lookout report (D70).
+
+An error that passes becomes a condition: logged when it begins and when it ends, not once a try, and shown in the
+status while it lasts. An error that does not pass is returned, for the loop to act on.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
+from humus.queue.kafka._conditions import Conditions
+from humus.queue.kafka._lookout import Sighting
+
+__all__ = ["Diagnosis", "ReportedError"]
+
+_BROKER: Final = re.compile(r"(?:\S+://)?(?P<name>\S+:\d+/(?:bootstrap|\d+))")
+_LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
+"""Refused after they were accepted, credentials may be refused only while a broker starts: that passes, or it shows."""
+
+
+class ReportedError(Protocol):
+    """What is needed of the client's error."""
+
+    def name(self) -> str: ...
+    def str(self) -> str: ...
+    def fatal(self) -> bool: ...
+
+
+class _Broker(msgspec.Struct):
+    state: str = ""
+
+
+class _Statistics(msgspec.Struct):
+    brokers: dict[str, _Broker] = {}
+
+
+_decode: Final = msgspec.json.Decoder(_Statistics).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Brokers:
+    """The condition that no broker can be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OneBroker:
+    """The condition that this broker cannot be reached."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """The condition that the client reports this code."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """The condition that this topic does not exist."""
+
+    name: str
+
+
+class Diagnosis:
+    """Keeps the conditions. Poll thread."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._joined = False
+
+    def texts(self) -> list[str]:
+        """Return what is wrong, a line each."""
+        return self._conditions.texts()
+
+    def trouble(self, error: ReportedError, where: Where) -> ClientError | None:
+        """Take in an error of the client. Returns it where it does not pass by itself."""
+        found = classify(error.name(), error.str(), where, fatal=error.fatal())
+        match found.kind:
+            case Kind.FATAL | Kind.AUTH if self._joined and found.code in _LATE_CREDENTIALS and not error.fatal():
+                self._passing(found)
+            case Kind.PASSING:
+                self._passing(found)
+            case Kind.FATAL | Kind.AUTH | Kind.OFFSET_RESET | Kind.PARTITION | Kind.UNKNOWN_TOPIC:
+                return found
+            case _:
+                pass  # the group's own affairs: they come as rebalances and as answers to commits
+        return None
+
+    def _passing(self, found: ClientError) -> None:
+        broker = _BROKER.match(found.reason)
+        if found.code == "_ALL_BROKERS_DOWN":
+            self._conditions.begin(_Brokers(), str(found))
+        elif broker is not None:
+            self._conditions.begin(_OneBroker(broker["name"]), str(found))
+        else:
+            self._conditions.begin(_Client(found.code), str(found))
+
+    def works(self, *, joined: bool = False) -> None:
+        """Something that needs the group and a broker has worked."""
+        self._joined = self._joined or joined
+        for name in [name for name in self._conditions if isinstance(name, _Client)]:
+            self._conditions.end(name, f"the client works again after {name.code}")
+
+    def statistics(self, text: str) -> None:
+        """Take in the client's statistics: they alone tell that a connection is up again."""
+        states: Mapping[str, _Broker] = _decode(text).brokers
+        up = {name for name, broker in states.items() if broker.state == "UP"}
+        if not up:
+            return
+        self._conditions.end(_Brokers(), "the brokers answer again")
+        for name in [name for name in self._conditions if isinstance(name, _OneBroker)]:
+            # The first connection's name is given up once the broker's own is known.
+            if name.name in up or name.name.endswith("/bootstrap"):
+                self._conditions.end(name, f"broker {name.name} answers again")
+
+    def sighted(self, sighting: Sighting, topics: Iterable[str]) -> ClientError | None:
+        """Take in what the cluster said of our topics. Returns an error that does not pass by itself."""
+        for topic in topics:
+            if topic in sighting.missing:
+                text = f"topic {topic} does not exist: waiting until somebody creates it"
+                self._conditions.begin(_Topic(topic), text)
+            else:
+                self._conditions.end(_Topic(topic), f"topic {topic} exists now")
+        for topic in sorted(sighting.denied):
+            return classify("TOPIC_AUTHORIZATION_FAILED", f"topic {topic}: not authorized", Where.RECORD)
+        return None
