@@ -12,7 +12,7 @@ _Context = Mapping[str, Any]
 
 _PHRASES: dict[str, str] = {
     "missing": "is missing",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a smaller whole number",

@@ -96,7 +96,7 @@ class _Faults:
 
 
 def _join(messages: list[str]) -> str:
-    """Return `must be a list or a text` for `must be a list` and `must be a text`."""
+    """Return `must be a list or a text` for `must be a list` and `must be a string`."""
     prefix = "must be "
     if all(message.startswith(prefix) for message in messages):
         return prefix + " or ".join(message.removeprefix(prefix) for message in messages)

@@ -149,7 +149,7 @@ class _Builder:
         return Leaf(place, None, None, broken=True)
 
     def _unknown_tag(self, place: Place, path: Path) -> Leaf:
-        return self._broken(place, path, "tags are not supported; quote a text that starts with !")
+        return self._broken(place, path, "tags are not supported; quote a string that starts with !")
 
 
 def _syntax_fault(error: yaml.YAMLError, text: str, source: str) -> Fault:
@@ -157,7 +157,9 @@ def _syntax_fault(error: yaml.YAMLError, text: str, source: str) -> Fault:
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
         # Names of the parser's own are in <> or single characters; other quoted pieces are out of the file.
         problem = (
-            re.sub(r"'(?!<)[^']{2,}'", "", error.problem or error.context or "not valid").replace("  ", " ").strip()
+            re.sub(r"'(?!<|\\.')[^']{2,}'", "", error.problem or error.context or "not valid")
+            .replace("  ", " ")
+            .strip()
         )
         return Fault(Place(f"{source}:{mark.line + 1}:{mark.column + 1}"), (), f"not valid YAML: {problem}")
     if isinstance(error, yaml.reader.ReaderError):
