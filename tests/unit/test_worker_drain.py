@@ -15,10 +15,14 @@ from humus.testing import message
 KEY = Key(TopicPartition("orders", 0), 1)
 
 
+IN_FLIGHT = 9
+"""In the middle of what an async worker handles between two looks at the others, not at its end."""
+
+
 def piece() -> Piece:
-    """Make offsets 5, 6 and 7."""
-    records = [message(b"", offset=offset)._raw for offset in (5, 6, 7)]  # noqa: SLF001 - what a worker gets
-    return Piece(records, 5, 8, 0, 0)
+    """Make offsets 5 to 14."""
+    records = [message(b"", offset=offset)._raw for offset in range(5, 15)]  # noqa: SLF001 - what a worker gets
+    return Piece(records, 5, 15, 0, 0)
 
 
 @pytest.mark.asyncio
@@ -27,9 +31,10 @@ async def test_an_async_worker_leaves_behind_the_record_in_flight() -> None:
     said: list[WorkerEvent] = []
     started, may_finish = asyncio.Event(), asyncio.Event()
 
-    async def process(_msg: Message) -> None:
-        started.set()
-        await may_finish.wait()
+    async def process(msg: Message) -> None:
+        if msg.offset == IN_FLIGHT:
+            started.set()
+            await may_finish.wait()
 
     worker = AsyncWorker(KEY, at_least_once("orders", process), said.append, asyncio.get_running_loop(), set())
     worker.feed([piece()])
@@ -42,7 +47,7 @@ async def test_an_async_worker_leaves_behind_the_record_in_flight() -> None:
     await worker.task
     await asyncio.sleep(0)  # the task's own callback
 
-    assert said == [WorkerDone(KEY, 6)]
+    assert said == [WorkerDone(KEY, IN_FLIGHT + 1)]
 
 
 def test_a_thread_worker_leaves_behind_the_record_in_flight() -> None:
@@ -50,9 +55,10 @@ def test_a_thread_worker_leaves_behind_the_record_in_flight() -> None:
     said: list[WorkerEvent] = []
     started, may_finish, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def process(_msg: Message) -> None:
-        started.set()
-        assert may_finish.wait(10)
+    def process(msg: Message) -> None:
+        if msg.offset == IN_FLIGHT:
+            started.set()
+            assert may_finish.wait(10)
 
     def send(event: WorkerEvent) -> None:
         said.append(event)
@@ -65,4 +71,4 @@ def test_a_thread_worker_leaves_behind_the_record_in_flight() -> None:
     may_finish.set()
     assert ended.wait(10)
 
-    assert said == [WorkerDone(KEY, 6)]
+    assert said == [WorkerDone(KEY, IN_FLIGHT + 1)]
