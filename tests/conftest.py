@@ -24,7 +24,9 @@ def _start(size: int) -> Iterator[Kafka]:
     except KafkaUnavailable as error:
         pytest.fail(str(error), pytrace=False)
     with cluster:
-        yield Kafka(cluster.bootstrap, cluster)
+        started = Kafka(cluster.bootstrap, cluster)
+        yield started
+        started.disconnect()
 
 
 @pytest.fixture(scope="session")

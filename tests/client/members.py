@@ -20,7 +20,11 @@ def partitions(given: Iterable[TopicPartition]) -> tuple[int, ...]:
 
 
 class Member:
-    """A consumer that notes its callbacks, records and commits; one thread polls all members of a test in turn."""
+    """A consumer that notes what comes to it; one thread polls all members of a test in turn.
+
+    `events` are rebalance callbacks, `received` partition and offset of each record, `errors` error records of
+    `consume()`, `troubles` what the error callback got, `commits` what the commit callback got.
+    """
 
     def __init__(
         self,
@@ -34,8 +38,9 @@ class Member:
         self.events: list[Event] = []
         self.received: list[tuple[int, int]] = []
         self.errors: list[KafkaError] = []
+        self.troubles: list[KafkaError] = []
         self.commits: list[tuple[KafkaError | None, list[TopicPartition]]] = []
-        self.consumer = Consumer({**config, "on_commit": self._committed})
+        self.consumer = Consumer({**config, "on_commit": self._committed, "error_cb": self.troubles.append})
         self._open = True
         acts = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
         self.consumer.subscribe(

@@ -51,6 +51,11 @@ class Kafka:
         """Kafka's own command-line tools: slow (1 to 2 s a call), but nobody's work but Kafka's."""
         return Tools(self.bootstrap)
 
+    def disconnect(self) -> None:
+        """Let go of the clients, so that they do not complain of brokers that are taken away."""
+        self.__dict__.pop("admin", None)
+        self.__dict__.pop("records", None)
+
 
 class MakeTopic(Protocol):
     """The fixture `topic`: makes a topic with a fresh name and returns the name."""
