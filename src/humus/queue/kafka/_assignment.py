@@ -289,10 +289,10 @@ class Assignment:
             self._active.discard(key.tp)
 
     def worker_said(self, event: WorkerEvent, now: float) -> None:
-        """A worker's state changed. Whatever a worker of a past epoch says, it can only end."""
+        """A worker's state changed. A worker that is not counted on any more can only end."""
         key = event.key
         partition = self._current(key)
-        if partition is None:
+        if partition is None or key in self._ghosts:
             if isinstance(event, WorkerDone | Fatal):
                 self._ghost_ended(key, event.position)
             elif isinstance(event, Halted):
@@ -465,9 +465,8 @@ class Assignment:
         self._do(GiveBack(revoke.tps))
 
     def _maybe_stopped(self, stop_by: float, now: float) -> None:
-        if self._revoke is None and (
-            all(partition.settled for partition in self._partitions.values()) or now >= stop_by + COMMIT_GRACE
-        ):
+        settled = self._revoke is None and all(partition.settled for partition in self._partitions.values())
+        if settled or now >= stop_by + COMMIT_GRACE:
             self._stopped = True
             for partition in list(self._partitions.values()):
                 self._end(partition, "left")
