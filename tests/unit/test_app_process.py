@@ -386,6 +386,27 @@ def test_exit_right_after_init_closes_what_it_opened(start: Start) -> None:
     assert process.end()[:2] == (1, ["closed"])
 
 
+@pytest.mark.parametrize(("ending", "code"), [("pass", 0), ("raise ValueError", 1)])
+def test_thread_that_never_ends_does_not_keep_the_process(start: Start, ending: str, code: int) -> None:
+    """A call in `asyncio.to_thread` that never returns is left behind, and the exit code is what it would be (D60)."""
+    process = start(
+        f"""
+        import humus.queue._run
+        humus.queue._run.CLOSING_SECONDS = 0.1
+        class Blocked:
+            async def process_queue(self):
+                call = asyncio.create_task(asyncio.to_thread(threading.Event().wait))
+                await asyncio.sleep(0)
+                call.cancel()
+                {ending}
+        def init(cfg: Config): return queue.App(Blocked(), on_shutdown=[lambda: print("unflushed", end="")])
+        """
+    )
+    found, out, err = process.end()
+    assert (found, out) == (code, ["unflushed"])
+    assert "does not end; it is left behind" in err
+
+
 def test_log_section(start: Start) -> None:
     """The `log:` section sets the levels of the lines on stderr; nothing goes to stdout."""
     code = """

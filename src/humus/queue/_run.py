@@ -15,9 +15,11 @@ code  meaning
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar, cast
 
 from humus.config import Config, Source, load
@@ -25,13 +27,18 @@ from humus.errors import ConfigError, HumusError
 from humus.queue._app import App
 from humus.queue._init import Init, InitFunction, config_type
 from humus.queue._logging import logging_to_stderr
-from humus.queue._signals import stop_signals
+from humus.queue._signals import end_process, stop_signals
 
 __all__ = ["run"]
 
 C = TypeVar("C", bound=Config)
 
 GRACEFUL, ERROR, CONFIG_ERROR = 0, 1, 2
+
+CLOSING_SECONDS = 5.0
+"""How long the loop may take to close after the App has stopped; half of the 10 s that D60 allows."""
+
+_LEFT_BEHIND = "a task, or a thread of asyncio.to_thread, does not end; it is left behind"
 
 _log = logging.getLogger("humus.app")
 
@@ -63,10 +70,33 @@ def _run(source: Source, init: InitFunction[C]) -> int:
     service = _Service(Init(init, config))
     with logging_to_stderr(config.log), stop_signals(service.stop):
         try:
-            with asyncio.Runner() as runner:
-                return runner.run(service.serve())
+            with _bounded_closing() as closing, asyncio.Runner() as runner:
+                code = runner.run(service.serve())
+                closing(code)
+                return code
         except BaseException as error:  # noqa: BLE001 - D34: a task of the user's own raised SystemExit or its like
             return _report(error)
+
+
+@contextlib.contextmanager
+def _bounded_closing() -> Iterator[Callable[[int], None]]:
+    """Bound the closing of the loop, which waits for tasks and for the threads of `asyncio.to_thread`, however long.
+
+    Gives a function that starts the time; when it has passed, the process ends with the code that the function got.
+    """
+    timers: list[threading.Timer] = []
+
+    def closing(code: int) -> None:
+        timer = threading.Timer(CLOSING_SECONDS, end_process, (code, _LEFT_BEHIND))
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+
+    try:
+        yield closing
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 class _Service:
@@ -85,7 +115,8 @@ class _Service:
         if self._app is not None:
             self._app.stop()
         elif self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel_init)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to stop
+                self._loop.call_soon_threadsafe(self._cancel_init)
 
     async def serve(self) -> int:
         """Run the application; return the exit code."""

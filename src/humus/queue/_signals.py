@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 from humus.errors import HumusError
 
-__all__ = ["stop_signals"]
+__all__ = ["end_process", "stop_signals"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS = 2.0
@@ -55,7 +55,8 @@ def _watch(received: "SimpleQueue[int | None]", stop: Callable[[], None]) -> Non
     threading.Thread(target=_stop, args=(first, stop), name="humus-stop", daemon=True).start()
     second = received.get()
     if second is not None:
-        _end_at_once(second)
+        name = signal.Signals(second).name
+        end_process(128 + second, f"{name}: the second signal; ending at once, records in flight are not finished")
 
 
 def _stop(number: int, stop: Callable[[], None]) -> None:
@@ -63,16 +64,19 @@ def _stop(number: int, stop: Callable[[], None]) -> None:
     stop()
 
 
-def _end_at_once(number: int) -> None:
-    words = threading.Thread(target=_say_last_words, args=(number,), daemon=True)
+def end_process(code: int, why: str) -> None:
+    """Log why, flush logging and the standard streams, and end the process without any further clean-up.
+
+    Thread-safe; takes at most 2 s.
+    """
+    words = threading.Thread(target=_say_last_words, args=(why,), daemon=True)
     words.start()
     words.join(_LAST_WORDS)
-    os._exit(128 + number)
+    os._exit(code)
 
 
-def _say_last_words(number: int) -> None:
-    name = signal.Signals(number).name
-    _log.critical("%s: the second signal; ending at once, records in flight are not finished", name)
+def _say_last_words(why: str) -> None:
+    _log.critical("%s", why)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
