@@ -160,8 +160,12 @@ _PASSES: Final = _Rule(Kind.PASSING, "the client tries again by itself; nothing 
 _PROVIDER_REFUSED: Final = _auth(
     "check client_id, client_secret and scope of the option sasl at the provider of tokens"
 )
+_NO_SASL: Final = _auth("this listener of the broker takes no sasl: leave out the option sasl, or correct the port")
+_TOKEN_MISSING: Final = _auth("check the option sasl: the token function, or the provider behind token_endpoint")
 _BROKER_AWAY: Final = _Rule(
-    Kind.PASSING, "the client connects again by itself; if it stays, check that the brokers run and can be reached"
+    Kind.PASSING,
+    "the client connects again by itself; if it stays, check that the brokers run and can be reached, and that the "
+    "options tls and sasl fit their listener",
 )
 _HANDSHAKE_CUT: Final = _Rule(
     Kind.PASSING, "the client connects again by itself; if it stays, check the options tls and sasl, and the listener"
@@ -317,18 +321,41 @@ def _saying(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-_BY_REASON: Final[Mapping[str, tuple[tuple[re.Pattern[str], _Rule], ...]]] = {
-    "_SSL": (
-        (_saying(r"certificate verify failed|certificate required|handshake failure|alert number 4\d"), _CERTIFICATE),
-        (_saying(r"unknown ca|(bad|unsupported|revoked|expired|unknown) certificate"), _CERTIFICATE),
-        (_saying(r"wrong version number|packet length too long|unsupported protocol"), _LISTENER),
+_BAD_CERTIFICATE: Final = (
+    _saying(
+        r"certificate verify failed|alert (certificate|bad cert|unsupported cert|unknown ca|access denied)"
+        r"|alert handshake failure|alert number (4\d|116)\b"
     ),
+    _CERTIFICATE,
+)
+_NO_TLS: Final = (_saying(r"wrong version number|packet length too long|unsupported protocol"), _LISTENER)
+
+# Which words come with which code was seen on real brokers. With TLS 1.3 a broker refuses a client's certificate after
+# the handshake, and the client calls that `_TRANSPORT`; what a group's coordinator refuses for good it calls `_FATAL`.
+_BY_REASON: Final[Mapping[str, tuple[tuple[re.Pattern[str], _Rule], ...]]] = {
+    "_SSL": (_BAD_CERTIFICATE, _NO_TLS),
+    "_TRANSPORT": (_BAD_CERTIFICATE, _NO_TLS),
     "_AUTHENTICATION": (
+        (_saying(r"unsupported SASL mechanism"), CODES["UNSUPPORTED_SASL_MECHANISM"]),
+        (_saying(r"not valid in current SASL state"), _NO_SASL),
         # The provider of tokens answered, and said no.
-        (_saying(r"OIDC token .*\((400|401|403)\)"), _PROVIDER_REFUSED),
-        (_saying(r"failed to acquire SASL OAUTHBEARER token|no token available|failed to retrieve"), _NO_TOKEN),
+        (
+            _saying(r"invalid_client|unauthorized_client|invalid_grant|invalid_scope|OIDC.*\(40[013]\)"),
+            _PROVIDER_REFUSED,
+        ),
+        (_saying(r"failed to acquire SASL OAUTHBEARER token|no token available"), _NO_TOKEN),
         # "Local:" begins what the client itself says; of credentials only the broker can tell.
         (_saying(r"local: |disconnected|connection reset|timed out"), _HANDSHAKE_CUT),
     ),
+    "SASL_AUTHENTICATION_FAILED": ((_saying(r"OAuth token not set"), _TOKEN_MISSING),),
+    "_FATAL": (
+        (_saying(r"fenced by other consumer"), CODES["FENCED_INSTANCE_ID"]),
+        (_saying(r"instance ID is still used"), CODES["UNRELEASED_INSTANCE_ID"]),
+        (_saying(r"assignor or its version range"), CODES["UNSUPPORTED_ASSIGNOR"]),
+        (_saying(r"API version not supported"), CODES["UNSUPPORTED_VERSION"]),
+        (_saying(r"group id does not exist"), CODES["GROUP_ID_NOT_FOUND"]),
+        (_saying(r"reached maximum size"), CODES["GROUP_MAX_SIZE_REACHED"]),
+        (_saying(r"group authorization failed"), CODES["GROUP_AUTHORIZATION_FAILED"]),
+    ),
 }
-"""Codes that mean two things: the first pattern that is found in the reason decides; none: the code's own rule."""
+"""Codes that mean several things: the first pattern found in the reason decides; none: the code's own rule."""

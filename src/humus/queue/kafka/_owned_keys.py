@@ -54,6 +54,7 @@ _OWNED: Final = {
     "enable.partition.eof": "the runtime takes records alone from the client",
     "consume.callback.max.messages": _CALLBACK,
     "statistics.interval.ms": _CALLBACK,
+    "topic.metadata.refresh.interval.ms": "a topic that is created later would be noticed too late",
     "enabled_events": _CALLBACK,
     "log.queue": "the client's log goes to the logger humus.kafka.client",
     "logger": "the client's log goes to the logger humus.kafka.client",
