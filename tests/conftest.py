@@ -11,11 +11,14 @@ from tests.kafka.distribution import VERSION, KafkaUnavailable
 from tests.kafka.fresh import fresh
 
 
-
 def pytest_report_header() -> str:
     """Say which Kafka the tests run on."""
     given = os.environ.get(VARIABLE)
-    return f"kafka: yours at {given} ({VARIABLE})" if given else f"kafka: Apache Kafka {VERSION}, started when first asked for"
+    return (
+        f"kafka: yours at {given} ({VARIABLE})"
+        if given
+        else f"kafka: Apache Kafka {VERSION}, started when first asked for"
+    )
 
 
 def _start(size: int) -> Iterator[Kafka]:

@@ -68,9 +68,7 @@ def join(settings: dict[str, Any]) -> Iterator[Join]:
         on_revoke: RebalanceCallback | None = None,
         on_lost: RebalanceCallback | None = None,
     ) -> Member:
-        member = Member(
-            settings | (config or {}), topics, on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
-        )
+        member = Member(settings | (config or {}), topics, on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost)
         members.append(member)
         return member
 

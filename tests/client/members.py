@@ -43,9 +43,7 @@ class Member:
         self.consumer = Consumer({**config, "on_commit": self._committed, "error_cb": self.troubles.append})
         self._open = True
         acts = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
-        self.consumer.subscribe(
-            list(topics), **{f"on_{kind}": self._noting(kind, act) for kind, act in acts.items()}
-        )
+        self.consumer.subscribe(list(topics), **{f"on_{kind}": self._noting(kind, act) for kind, act in acts.items()})
 
     def poll(self, seconds: float = 0.02, most: int = 500) -> list[Message]:
         """Let the client work for up to so long, and note what comes."""

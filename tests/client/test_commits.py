@@ -8,7 +8,10 @@ from tests.kafka.access import Kafka, MakeTopic, Produce
 from tests.kafka.admin import eventually
 from tests.kafka.wire import remove_member
 
-_GONE = {"classic": {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}, "consumer": {KafkaError.UNKNOWN_MEMBER_ID}}
+_GONE = {
+    "classic": {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION},
+    "consumer": {KafkaError.UNKNOWN_MEMBER_ID},
+}
 
 
 def _joined(join: Join, name: str, count: int = 1) -> Member:
@@ -18,7 +21,7 @@ def _joined(join: Join, name: str, count: int = 1) -> Member:
 
 
 def test_each_commit_has_its_callback_in_order(topic: MakeTopic, join: Join) -> None:
-    """Every asynchronous commit is answered by one callback, in order, with its own partitions and offsets and no error."""
+    """Every asynchronous commit is answered by one callback, in order, with its own partitions and offsets."""
     name = topic(2)
     member = _joined(join, name, 2)
     asked: list[dict[int, int]] = [{0: 1}, {0: 2, 1: 7}, {1: 8}]
@@ -33,7 +36,9 @@ def test_each_commit_has_its_callback_in_order(topic: MakeTopic, join: Join) -> 
         assert [at.error for at in answered] == [None] * len(offsets)
 
 
-def test_a_commit_carries_the_leader_epoch(kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, join: Join) -> None:
+def test_a_commit_carries_the_leader_epoch(
+    kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, join: Join
+) -> None:
     """A record knows the epoch of its leader; a commit with it is stored with it, and read back with it."""
     name = topic()
     produce(name, b"x")
@@ -50,7 +55,9 @@ def test_a_commit_carries_the_leader_epoch(kafka: Kafka, group: str, topic: Make
     assert kafka.admin.committed(group, name) == {0: 1}
 
 
-def test_a_commit_of_the_removed_is_refused(kafka: Kafka, group: str, topic: MakeTopic, join: Join, protocol: str) -> None:
+def test_a_commit_of_the_removed_is_refused(
+    kafka: Kafka, group: str, topic: MakeTopic, join: Join, protocol: str
+) -> None:
     """A member that the group no longer knows is told so by its next commit, in both protocols by UNKNOWN_MEMBER_ID."""
     name = topic()
     member = _joined(join, name)

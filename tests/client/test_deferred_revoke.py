@@ -69,7 +69,7 @@ def test_partitions_change_hands_only_at_our_unassign(
 
 
 def test_nothing_is_delivered_while_the_unassign_is_put_off(topic: MakeTopic, produce: Produce, join: Join) -> None:
-    """Fetching stands still for retained partitions too, what is queued in the client included; then no gap, no repeat (D44)."""
+    """Retained partitions stand still too, with what is queued in the client; then no gap, no repeat (D44)."""
     name, late, each = topic(_PARTITIONS), _Deferring(), 2000
     _fill(produce, name, each)
     first = join(name, on_revoke=late.on_revoke)
@@ -99,7 +99,7 @@ def test_nothing_is_delivered_while_the_unassign_is_put_off(topic: MakeTopic, pr
 def test_a_member_that_is_gone_learns_it_from_a_commit_and_must_still_unassign(
     kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, join: Join
 ) -> None:
-    """Removed from the group while its unassign is put off, a member sees UNKNOWN_MEMBER_ID, and on_lost only after it."""
+    """Removed while its unassign is put off, a member sees UNKNOWN_MEMBER_ID, and on_lost only after it (D43)."""
     name, late = topic(_PARTITIONS), _Deferring()
     _fill(produce, name, 10)
     first = join(name, on_revoke=late.on_revoke)

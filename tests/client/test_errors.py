@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.client.conftest import Join
 from tests.client.members import Member, poll_until
 from tests.kafka.access import Kafka, MakeTopic, Produce
+from tests.kafka.admin import AclOperation, ResourceType
 from tests.kafka.fresh import fresh
 from tests.kafka.properties import PASSWORD, USER
 
@@ -58,7 +58,7 @@ def test_an_unknown_certificate_authority(kafka: Kafka, join: Join) -> None:
     _trouble(join(fresh("any"), config=config), KafkaError._SSL)  # noqa: SLF001
 
 
-def test_tls_to_a_listener_without(kafka: Kafka, join: Join) -> None:
+def test_tls_to_a_listener_without(join: Join) -> None:
     """TLS spoken to a plain listener is _TRANSPORT, as a broker that is away."""
     _trouble(join(fresh("any"), config={"security.protocol": "ssl"}), KafkaError._TRANSPORT)  # noqa: SLF001
 
@@ -98,7 +98,7 @@ def test_a_group_that_is_not_allowed(kafka: Kafka, topic: MakeTopic, join: Join)
 def test_a_topic_that_is_not_allowed(
     kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, join: Join, protocol: str
 ) -> None:
-    """One forbidden topic is TOPIC_AUTHORIZATION_FAILED; the classic protocol goes on with the others, consumer does not."""
+    """One forbidden topic is TOPIC_AUTHORIZATION_FAILED; the classic goes on with the others, consumer does not."""
     allowed, forbidden = topic(), topic()
     produce(allowed, b"x")
     kafka.admin.allow(USER, ResourceType.GROUP, group, AclOperation.READ)

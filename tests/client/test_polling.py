@@ -21,7 +21,7 @@ def _first_record(join: Join, name: str, **config: Any) -> Member:
 def test_asking_for_one_returns_at_the_first_and_for_more_at_the_timeout(
     topic: MakeTopic, produce: Produce, join: Join
 ) -> None:
-    """`consume(1, t)` returns with the first record, `consume(n, t)` waits for n or t: hence one, then the rest with 0."""
+    """`consume(1, t)` returns with the first record, `consume(n, t)` waits for n or t."""
     name = topic()
     produce(name, b"x")
     member = _first_record(join, name)
@@ -58,7 +58,7 @@ def test_an_exception_in_a_callback_loses_the_records(topic: MakeTopic, produce:
 
 
 def test_a_rebalance_is_served_before_a_full_queue(topic: MakeTopic, produce: Produce, join: Join) -> None:
-    """Taking one record a poll from a full queue serves callbacks without delay: that is how back-pressure keeps polling."""
+    """Taking one record a poll from a full queue serves callbacks without delay (D50)."""
     name, count = topic(2), 3000
     for partition in (0, 1):
         produce(name, *[b"x" * 100] * count, partition=partition)
@@ -76,7 +76,7 @@ def test_a_rebalance_is_served_before_a_full_queue(topic: MakeTopic, produce: Pr
 def test_after_a_loss_nothing_of_the_old_epoch_comes(
     kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, join: Join
 ) -> None:
-    """A call that runs `on_lost` and `on_assign` gives records of the new epoch alone, though old ones were queued (D43)."""
+    """A call that runs on_lost and on_assign gives records of the new epoch alone (D43)."""
     name, count = topic(), 1000
     produce(name, *[b"x" * 100] * count)
     member = join(name)

@@ -14,7 +14,7 @@ def _reaches(member: Member, name: str, offset: int) -> None:
 
 
 def test_there_is_none_before_the_first_record(topic: MakeTopic, produce: Produce, join: Join) -> None:
-    """Before the first delivery it is OFFSET_INVALID, whatever the partition holds; then one past the delivered record."""
+    """Before the first delivery it is OFFSET_INVALID, whatever is queued; then one past the record."""
     name = topic()
     produce(name, b"x", b"x", b"x")
     member = join(name)
@@ -46,7 +46,7 @@ def test_a_new_epoch_starts_without_one(topic: MakeTopic, produce: Produce, join
 def test_it_passes_control_records_behind_the_last_record(
     kafka: Kafka, topic: MakeTopic, produce: Produce, join: Join, ending: str
 ) -> None:
-    """After a transaction, committed or aborted, the position reaches the end of the log though no record comes of it."""
+    """After a transaction, committed or aborted, the position reaches the end of the log."""
     name = topic()
     produce(name, b"plain")
     member = join(name)
@@ -74,7 +74,7 @@ def test_it_passes_a_log_of_nothing_but_control_records(kafka: Kafka, topic: Mak
 
 
 def test_it_stays_before_an_open_transaction(kafka: Kafka, topic: MakeTopic, produce: Produce, join: Join) -> None:
-    """An open transaction is not passed: position and records stop at the last stable offset, and go on at its end (D72)."""
+    """Position and records stop before an open transaction, and go on at its end (D72)."""
     name = topic()
     produce(name, b"plain")
     transaction = kafka.records.transaction()

@@ -47,7 +47,7 @@ def test_it_is_found_soon_after_its_creation(
 
 @pytest.mark.parametrize("protocol", ["classic"], indirect=True)
 def test_listing_the_one_topic_does_not_help(kafka: Kafka, topic: MakeTopic, produce: Produce, join: Join) -> None:
-    """`list_topics(topic)` on the consumer's own handle tells us, but not its group, that the topic is there (classic)."""
+    """`list_topics(topic)` on the same handle tells us that it is there, but not the group (classic)."""
     known, late = topic(), fresh("late")
     member = join(known, late)
     poll_until(member.assigned, member)

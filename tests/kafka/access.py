@@ -19,7 +19,7 @@ VARIABLE = "HUMUS_TEST_KAFKA"
 
 @dataclass(frozen=True)
 class Kafka:
-    """A Kafka for tests: the run's own cluster, or a broker of the user's, of which it knows nothing but the address."""
+    """A Kafka for tests: the run's own cluster, or a broker of the user's, known by its address alone."""
 
     bootstrap: str
     _cluster: Cluster | None = None
@@ -54,7 +54,7 @@ class Kafka:
     def disconnect(self) -> None:
         """Let go of the clients, so that they do not complain of brokers that are taken away."""
         self.__dict__.pop("admin", None)
-        self.__dict__.pop("records", None)
+        self.records.close()
 
 
 class MakeTopic(Protocol):

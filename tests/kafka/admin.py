@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-__all__ = ["Admin", "eventually"]
+__all__ = ["AclOperation", "Admin", "ResourceType", "eventually"]
 
 _WITHIN = 20.0
 T = TypeVar("T")
@@ -82,7 +82,8 @@ class Admin:
     def end_offsets(self, topic: str, *, committed_only: bool = False) -> dict[int, int]:
         """Return the end of every partition: the high watermark, or the last stable offset where `committed_only`."""
         level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
-        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in self.partitions(topic)}
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
+        wanted = {TopicPartition(topic, number): latest for number in self.partitions(topic)}
         found = self._client.list_offsets(wanted, isolation_level=level)
         return {at.partition: future.result().offset for at, future in found.items()}
 

@@ -121,9 +121,7 @@ class Broker:
             return log.read()
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        return jvm(
-            self._distribution, main, *arguments, heap_mb=self.heap_mb, options=("-XX:TieredStopAtLevel=1",)
-        )
+        return jvm(self._distribution, main, *arguments, heap_mb=self.heap_mb, options=("-XX:TieredStopAtLevel=1",))
 
     def _format(self, cluster_id: str) -> None:
         user = f"[name={USER},password={PASSWORD}]"

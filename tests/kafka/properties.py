@@ -61,7 +61,7 @@ _SIZE = {
 
 
 def server_properties(place: Place, places: Sequence[Place], folder: Path, keystore: Path) -> str:
-    """Return the `server.properties` of the broker at `place` in the cluster of `places`, which keeps its data in `folder`."""
+    """Return the `server.properties` of the broker at `place` in the cluster of `places`; `folder` is for its data."""
     replicas = str(len(places))
     listeners = {
         "PLAIN": place.plain,

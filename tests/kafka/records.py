@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from tests.kafka.fresh import fresh
 
-__all__ = ["Records", "Record", "Transaction"]
+__all__ = ["Record", "Records", "Transaction"]
 
 _WITHIN = 20.0
 
@@ -46,6 +46,10 @@ class Records:
         left = self._producer.flush(_WITHIN)
         assert not left, f"{left} records not confirmed after {_WITHIN:g} s"
         assert not failed, f"not produced: {failed[0]}"
+
+    def close(self) -> None:
+        """Let go of the producer; the next use makes a new one."""
+        self.__dict__.pop("_producer", None)
 
     def transaction(self) -> "Transaction":
         """Begin a transaction: a context manager that commits at its end, and aborts on an exception."""
@@ -101,12 +105,13 @@ def _send(
     for given in records:
         record = given if isinstance(given, Record) else Record(given)
         at = partition if record.partition is None else record.partition
-        place = {} if at is None else {"partition": at}
-        time = {} if record.timestamp is None else {"timestamp": record.timestamp}
+        options: dict[str, Any] = {} if at is None else {"partition": at}
+        if record.timestamp is not None:
+            options["timestamp"] = record.timestamp
         while True:
             try:
                 producer.produce(
-                    topic, record.value, record.key, headers=list(record.headers), on_delivery=confirmed, **place, **time
+                    topic, record.value, record.key, headers=list(record.headers), on_delivery=confirmed, **options
                 )
             except BufferError:
                 producer.poll(0.1)

@@ -1,4 +1,4 @@
-"""Kafka's own command-line tools: the other end that has no line of librdkafka in it. Each call starts a JVM (1 to 2 s)."""
+"""Kafka's own command-line tools: the other end without a line of librdkafka in it. A call starts a JVM (1 to 2 s)."""
 
 import json
 import re
@@ -14,17 +14,19 @@ __all__ = ["GroupOffset", "ToolFailed", "Tools"]
 
 _HEAP_MB = 128
 _WITHIN = 60.0
-_GROUP_OFFSET = re.compile(r"^\S+\s+(?P<topic>\S+)\s+(?P<partition>\d+)\s+(?P<committed>\d+|-)\s+(?P<end>\d+)\s+(?P<lag>\d+|-)\s")
+_GROUP_OFFSET = re.compile(
+    r"^\S+\s+(?P<topic>\S+)\s+(?P<partition>\d+)\s+(?P<committed>\d+|-)\s+(?P<end>\d+)\s+(?P<lag>\d+|-)\s"
+)
 _RATE = re.compile(r"([\d.]+) records/sec")
 
 
-class ToolFailed(AssertionError):
+class ToolFailed(AssertionError):  # noqa: N818 - reads as what happened
     """A tool ended with an error; the message holds what it printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupOffset:
-    """One line of `kafka-consumer-groups --describe`: a partition's committed offset, end and lag; `None` for a dash."""
+    """A line of `kafka-consumer-groups --describe`: committed offset, end and lag; `None` for a dash."""
 
     committed: int | None
     end: int
@@ -38,13 +40,15 @@ class Tools:
         self._bootstrap = bootstrap
 
     def topics(self, *arguments: str) -> str:
-        """Run `kafka-topics` (`--create --topic t --partitions 3`, `--describe`, `--delete`, ...) and return its output."""
+        """Run `kafka-topics` (`--create --topic t --partitions 3`, `--describe`, ...) and return its output."""
         return self._run("org.apache.kafka.tools.TopicCommand", *self._at_server, *arguments)
 
     def group_offsets(self, group: str, topic: str) -> dict[int, GroupOffset]:
         """Run `kafka-consumer-groups --describe` and return what it says of the topic's partitions."""
         said = self.groups("--describe", "--group", group, "--offsets")
-        lines = [found for line in said.splitlines() if (found := _GROUP_OFFSET.match(line)) and found["topic"] == topic]
+        lines = [
+            found for line in said.splitlines() if (found := _GROUP_OFFSET.match(line)) and found["topic"] == topic
+        ]
         return {
             int(line["partition"]): GroupOffset(_number(line["committed"]), int(line["end"]), _number(line["lag"]))
             for line in lines
