@@ -130,6 +130,11 @@ class Assignment:
         return bool(self._draining or self._urgent or self._revoke) or self.flow.any_paused or self.stopping
 
     @property
+    def answer_due(self) -> bool:
+        """Whether a commit is in flight, whose answer comes with a poll."""
+        return self._commits.in_flight
+
+    @property
     def stopping(self) -> bool:
         """Whether the runtime is on its way out."""
         return self._stop_by is not None
@@ -314,6 +319,7 @@ class Assignment:
             case Fatal(position=position):
                 self.fatal = self.fatal or event
                 self._worker_ended(partition, position, now)
+                partition.closed = True  # a commit that is still on its way must not hire another worker
                 self.stop(now)
 
     def _worker_ended(self, partition: Partition, position: int, now: float) -> None:

@@ -19,7 +19,7 @@ from humus.queue.kafka._client_errors import refused_config
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Piece
 
-__all__ = ["Assigned", "Client", "Committed", "Event", "Lost", "Revoked", "Statistics", "Trouble"]
+__all__ = ["Assigned", "Client", "Committed", "Event", "Lost", "Record", "Revoked", "Statistics", "Trouble"]
 
 _log = logging.getLogger("humus.kafka.client")
 

@@ -11,12 +11,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from humus.errors import HumusError, ProcessingFailed
 from humus.queue.kafka._assignment import Assignment
-from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Revoked, Statistics, Trouble
+from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
     Cancel,
@@ -52,10 +52,12 @@ _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": log
 
 _IDLE_WAIT: Final = 0.1
 """Seconds a round waits for a record while nothing else is expected: a stop is noticed within it."""
-_HURRIED_WAITS: Final = (0.002, 0.02)
+_SHORTEST_WAIT: Final = 0.002
+_LONGEST_WAIT: Final = 0.02
 """Seconds a round waits while a worker or a commit is expected to be done: at first, and when it takes its time."""
-_LONGEST_NAP: Final = 0.2
-"""Seconds between rounds, at most, while the buffer is full: callbacks wait so long."""
+_SHORTEST_GAP: Final = 0.002
+_LONGEST_GAP: Final = 0.2
+"""Seconds between two records that are taken while the buffer is full: callbacks wait so long."""
 _CLOSE_WITHIN: Final = 4.5
 """Seconds that leaving the group may take, with the commits' 5 s within the 10 s of D60."""
 _GHOSTS_WITHIN: Final = 0.5
@@ -101,8 +103,9 @@ class PollLoop:
         self._stopped = False
         self._stop_within: float | None = None  # asked for by another thread
         self._nudge = threading.Event()
-        self._nap = 0.001
-        self._hurried_wait = _HURRIED_WAITS[0]
+        self._wait = _SHORTEST_WAIT
+        self._gap = _SHORTEST_GAP
+        self._take_at = 0.0
         self._snapshot_at = 0.0
         self._do: dict[type, Callable[[Any], None]] = {
             Feed: self._feed,
@@ -150,11 +153,11 @@ class PollLoop:
 
     def _round(self, client: Client) -> None:
         core = self._core
-        for events, records in client.poll(*self._patience()):
+        for events, records in self._take(client):
             for event in events:
                 self._happened(event)
             if events or records:
-                self._hurried_wait = _HURRIED_WAITS[0]
+                self._wait = _SHORTEST_WAIT
             if records:
                 for tp, piece in client.pieces(records):
                     core.received(tp, piece)
@@ -174,20 +177,29 @@ class PollLoop:
             self.status = self._snapshot("stopping" if core.stopping else "running" if self._joined else "starting")
             self._snapshot_at = now + max(_SNAPSHOT_EVERY, _SNAPSHOT_A_PARTITION * len(self.status.partitions))
 
-    def _patience(self) -> tuple[int, float]:
-        """Return how many records to take in this round, and how long to wait for the first."""
-        flow = self._core.flow
-        if flow.closed:
-            # Taking next to nothing lets the client's queue fill; callbacks come with records, so one a round is taken.
-            self._nudge.wait(self._nap)
-            self._nap = min(self._nap * 2, _LONGEST_NAP)
-            return 1, 0.0
-        self._nap = 0.001
-        if not self._core.hurried:
-            self._hurried_wait = _HURRIED_WAITS[0]
-            return flow.take(), _IDLE_WAIT
-        self._hurried_wait = min(self._hurried_wait * 1.1, _HURRIED_WAITS[1])
-        return flow.take(), self._hurried_wait
+    def _take(self, client: Client) -> Iterable[tuple[list[Event], list[Record]]]:
+        """Take records, waiting for the first one as long as nothing else is expected."""
+        core = self._core
+        wait = self._waiting()
+        if not core.flow.closed:
+            self._gap = _SHORTEST_GAP
+            return client.poll(core.flow.take(), wait if core.hurried else _IDLE_WAIT)
+        # Taking next to nothing lets the client's queue fill and stop fetching, without a pause that would throw it
+        # away. But callbacks come with records only, so one is taken now and then, and when an answer is due.
+        if self._nudge.wait(wait):
+            self._nudge.clear()
+        now = time.monotonic()
+        if now < self._take_at and not core.answer_due:
+            return ()
+        self._take_at = now + self._gap
+        self._gap = min(self._gap * 2, _LONGEST_GAP)
+        return client.poll(1, 0.0)
+
+    def _waiting(self) -> float:
+        """Return how long to wait for something that takes its time: a little longer each time."""
+        wait = self._wait
+        self._wait = min(wait * 1.1, _LONGEST_WAIT)
+        return wait
 
     def _listen(self, now: float) -> None:
         """Take in what other threads have to say."""
