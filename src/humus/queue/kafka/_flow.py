@@ -11,6 +11,8 @@ A partition's *load* is its share of the buffer: bytes, or records, whichever is
 - The share. A partition that holds more than its share while others could run is paused, alone. Shares shrink as more
   partitions are paused: half the buffer is a pool of which each takes up to a half, the other half is divided evenly,
   so that all of them stuck still leave room for the last one.
+- The take. One call takes no more than half of the gate that is still open, or an even share: else a few stuck
+  partitions, whose records happen to come first, would hold everything before they can be paused.
 - The patience. If the gate stays closed while some partition has nothing to do, the even share counts at once.
 - The end. At `max_bytes` everything is paused, until a quarter of it is free: the bound holds, whatever it costs.
 
@@ -29,13 +31,15 @@ __all__ = ["Flow", "Plan"]
 
 MAX_TAKE: Final = 1000
 """Records taken in one call at most; batches of 500 to 2,000 were measured alike, larger ones slower."""
-GATE_RECORDS: Final = 40_000
+GATE_RECORDS: Final = 10000
 """Records that close the gate: worth a few tens of milliseconds of work; more would only cost memory."""
 PATIENCE: Final = 0.05
 """Seconds that the gate may stay closed while some partition has nothing to do."""
 TURN: Final = 1.0
 """Seconds that a partition's turn to fetch lasts at least (D51)."""
 _POOL = 0.5
+_FIRST_GUESS: Final = 16 * 1024.0
+"""Bytes of a record before the first one was seen: rather too many, a take that is too small costs next to nothing."""
 
 
 @dataclass(slots=True)
@@ -76,7 +80,7 @@ class Flow:
         self._turns: deque[TopicPartition] = deque()
         self._turn_ends = 0.0
         self._fetching: set[TopicPartition] | None = None
-        self._record_bytes = 1024.0
+        self._record_bytes = _FIRST_GUESS
 
     # -- partitions come and go ---------------------------------------------------------------------------------
 
@@ -115,7 +119,9 @@ class Flow:
         self._count(self._slots[tp], records, size)
         self._touched.add(tp)
         if records:
-            self._record_bytes += (size / records - self._record_bytes) * 0.2
+            seen = size / records
+            # Larger records count at once, smaller ones in the long run: what is taken too much cannot be given back.
+            self._record_bytes = max(seen, self._record_bytes + (seen - self._record_bytes) * 0.2)
 
     def freed(self, tp: TopicPartition, records: int, size: int) -> None:
         """Note records handled or dropped."""
@@ -161,8 +167,14 @@ class Flow:
         """How many records may be taken in the next call."""
         if self.closed:
             return 1
-        room = min(self._gate_bytes, self.max_bytes - self.size) / max(self._record_bytes, 1.0)
-        return max(1, min(MAX_TAKE, int(room)))
+        # With no more than its share and an even share on top of it for each, none finds the buffer full of the others.
+        room = max((self._gate_bytes - self.size) / 2, self._gate_bytes * self._even)
+        room = min(room, self.max_bytes - self.size)
+        return max(1, min(MAX_TAKE, int(room / max(self._record_bytes, 1.0))))
+
+    @property
+    def _even(self) -> float:
+        return (1.0 - _POOL) / max(1, len(self._slots))
 
     def _load(self, records: int, size: int) -> float:
         return max(records / GATE_RECORDS, size / self._gate_bytes)
@@ -180,7 +192,7 @@ class Flow:
         else:
             return _NOTHING
         self._touched.clear()
-        even = (1.0 - _POOL) / max(1, len(self._slots))
+        even = self._even
         plan = Plan()
         for tp in candidates:
             slot = self._slots[tp]
