@@ -1,5 +1,6 @@
 """Options: what each may be, what becomes of them at the client, and the `kafka:` section of the file."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,6 +27,7 @@ from humus.queue.kafka._options import (
 )
 from humus.queue.kafka._owned_keys import owner_of
 from humus.queue.kafka._retry import Retry, skip
+from humus.queue.kafka._runtime import Runtime
 from humus.queue.kafka._security import SASL, TLS
 from humus.queue.kafka._settings import Settings, runtime_arguments
 from humus.queue.kafka._subscription import Semantic, at_least_once, at_most_once
@@ -58,6 +60,13 @@ def test_defaults() -> None:
     assert (options.fetch_max_bytes, options.buffer_max_bytes) == (50 * _MIB, 64 * _MIB)
     assert options.max_concurrent_fetches is None
     assert options.librdkafka == {}
+
+
+def test_signature_of_the_runtime_says_the_same() -> None:
+    """The constructor's options and their defaults are those of the table."""
+    parameters = inspect.signature(Runtime).parameters.values()
+    options = {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert options == dict(DEFAULTS)
 
 
 def test_times_may_be_timedeltas() -> None:
@@ -283,6 +292,17 @@ def test_offsets_are_never_the_clients_business() -> None:
 def test_queue_is_a_quarter_of_the_buffer() -> None:
     """librdkafka queues at most a quarter of the buffer on top of it (D50)."""
     assert client_config(_options(buffer_max_bytes=64 * _MIB))["queued.max.messages.kbytes"] == 16 * 1024
+
+
+@pytest.mark.parametrize(("fetch", "partition"), [(50 * _MIB, _MIB), (_MIB, _MIB), (2048, 2048)])
+def test_a_partition_asks_for_no_more_than_a_response_may_hold(fetch: int, partition: int) -> None:
+    """1 MiB a partition, less where the whole response is smaller (D50)."""
+    assert client_config(_options(fetch_max_bytes=fetch))["fetch.message.max.bytes"] == partition
+
+
+def test_fractions_of_a_millisecond_are_rounded_up() -> None:
+    """No time-out becomes shorter on its way to the client."""
+    assert client_config(_options(session_timeout=0.1001))["session.timeout.ms"] == 101
 
 
 def test_every_key_is_owned_or_free_to_override() -> None:

@@ -36,9 +36,9 @@ class TokenSource:
         """
         try:
             self._last = self._ask()
-            return self._last
         except Exception as error:
             raise AuthenticationFailed(f"{_what(error)}; check the token function of the option sasl") from error
+        return self._last
 
     def __call__(self, _config: str = "") -> tuple[str, float]:
         """Return a token and when it expires.
