@@ -87,7 +87,6 @@ def test_the_readme_service_works(tmp_path: Path) -> None:
     for block in BLOCKS:
         if block.page.name == "README.md" and block.file:
             (tmp_path / block.file).write_text(block.text)
-    # The embedded broker makes a rebalance of the classic protocol as long as the session time-out; a stop needs none.
     with kafka_broker(topics={"orders": 2}) as broker:
         producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
         for number in range(5):

@@ -128,8 +128,9 @@ def kafka_broker(
       (500 ms) even where records came in meanwhile.
     - No access control, no TLS, no transactions that abort, no compaction, no retention; nothing on disk.
     - An unknown topic is created with 4 partitions when a producer asks for it.
-    - Classic groups: every rebalance but the first takes the session time-out less 1 s (so set it to 2 s), and commits
-      are refused meanwhile. Groups of `group_protocol="consumer"` take about `rebalance_delay`.
+    - Classic groups: every rebalance but the first takes the session time-out less 1 s, and commits are refused
+      meanwhile, which a Kafka does not do: members that wait for their commits are thrown out. For tests with more
+      than one member take `group_protocol="consumer"`: there a rebalance takes about `rebalance_delay`.
     - A consumer group does not notice a topic that is created after it subscribed.
     - A member may commit partitions that it does not own; a client that is no member may never commit.
 
