@@ -17,6 +17,10 @@ class MakeRuntime(Protocol):
         ...
 
 
+one_protocol = pytest.mark.parametrize("protocol", ["classic"])
+"""For tests of what has nothing to do with the group's protocol."""
+
+
 @pytest.fixture(params=["classic", "consumer"])
 def protocol(request: pytest.FixtureRequest) -> service.Protocol:
     """Return the group protocol; a test that names it, or `runtime`, runs under both."""

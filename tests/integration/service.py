@@ -16,12 +16,14 @@ from typing import Any, Literal, TypeVar
 
 from humus.queue.kafka import Message, PartitionStatus, Runtime
 
-__all__ = ["Kind", "Protocol", "Recorder", "Work", "eventually", "partitions", "running"]
+__all__ = ["Gate", "Kind", "Protocol", "Recorder", "Work", "eventually", "partitions", "running"]
 
 Kind = Literal["async", "def"]
 Protocol = Literal["classic", "consumer"]
 Work = Callable[[Message], Awaitable[None] | None]
 T = TypeVar("T")
+
+_LONG = 100.0
 
 
 @asynccontextmanager
@@ -45,10 +47,9 @@ async def running(runtime: Runtime, *, stops_within: float = 30.0) -> AsyncItera
         runtime.stop()
         await asyncio.wait_for(asyncio.wait([task]), stops_within)
     except asyncio.CancelledError:
-        if not task.done() or task.cancelled() or (error := task.exception()) is None:
+        if not task.done() or task.cancelled() or task.exception() is None:
             raise
-        body.uncancel()
-        raise error from None
+        body.uncancel()  # the error itself is raised below, with its cause
     finally:
         task.remove_done_callback(interrupt)
         runtime.stop()
@@ -143,3 +144,30 @@ class Recorder:
         finally:
             with self._lock:
                 self._busy.discard(at)
+
+
+class Gate:
+    """Keeps some records from being handled until it is opened; made and opened on the test's loop."""
+
+    def __init__(self, kind: Kind, shut: Callable[[Message], bool] = lambda _: True) -> None:
+        self._kind = kind
+        self._shut = shut
+        self._waiting = asyncio.Event()
+        self._blocking = threading.Event()
+
+    def open(self) -> None:
+        """Let everything through, for good."""
+        self._waiting.set()
+        self._blocking.set()
+
+    def work(self, message: Message) -> Awaitable[None] | None:
+        """Be the `work` of a `Recorder`'s processor."""
+        if not self._shut(message):
+            return None
+        if self._kind == "async":
+            return self._wait()
+        assert self._blocking.wait(_LONG), "the test has forgotten to open the gate"
+        return None
+
+    async def _wait(self) -> None:
+        await self._waiting.wait()
