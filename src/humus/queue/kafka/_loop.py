@@ -163,6 +163,7 @@ class PollLoop:
                     core.received(tp, piece)
                 self._diagnosis.works()
         now = time.monotonic()
+        self._obey()  # before a worker's end is noted: what is meant for it must not hire another one
         self._listen(now)
         self._obey()
         for key in core.active():
