@@ -1,0 +1,15 @@
+"""All candidates by name."""
+
+from bench import latency, memory, throughput
+from bench.instruments import Candidate
+
+__all__ = ["CANDIDATES", "PRODUCER_NAME"]
+
+PRODUCER_NAME = "latency-producer"
+
+CANDIDATES: dict[str, Candidate] = {
+    **throughput.CANDIDATES,
+    **latency.CANDIDATES,
+    **memory.CANDIDATES,
+    PRODUCER_NAME: latency.PRODUCER,
+}

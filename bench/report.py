@@ -1,0 +1,175 @@
+"""Results as a table for people and as JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.child import Outcome
+from bench.machine import Noise
+from bench.modes import Amounts, Column, Mode
+from bench.series import Spread
+
+__all__ = ["Results", "Round", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One run of every candidate, and how busy the machine was before it."""
+
+    noise: Noise
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def figure(self, candidate: str, name: str) -> float | None:
+        """Return a figure of a candidate, `None` if it failed."""
+        for outcome in self.outcomes:
+            if outcome.candidate == candidate and outcome.figures is not None:
+                return outcome.total_s if name == "total_s" else outcome.figures[name]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that one mode measured."""
+
+    mode: Mode
+    amounts: Amounts
+    machine: dict[str, Any]
+    began: datetime
+    candidates: Sequence[str]
+    rounds: list[Round] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The runs that gave no figures."""
+        return [outcome for one in self.rounds for outcome in one.outcomes if outcome.figures is None]
+
+    def spread(self, candidate: str, figure: str) -> Spread | None:
+        """Return the spread of a figure over the rounds, `None` if there is none."""
+        found = [one.figure(candidate, figure) for one in self.rounds]
+        series = [value for value in found if value is not None]
+        return Spread.of(series) if series else None
+
+    def compared(self, candidate: str, column: Column) -> Spread | None:
+        """Return the spread of a figure against the yardstick's of the same round."""
+        yardstick = self.mode.yardstick
+        if column.against is None or yardstick is None or candidate == yardstick:
+            return None
+        pairs = [(one.figure(candidate, column.figure), one.figure(yardstick, column.figure)) for one in self.rounds]
+        series = [
+            mine / its if column.against == "ratio" else mine - its
+            for mine, its in pairs
+            if mine is not None and its is not None
+        ]
+        return Spread.of(series) if series else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain lists and dictionaries: every run, and the summary."""
+        return {
+            "mode": self.mode.name,
+            "began": self.began.isoformat(timespec="seconds"),
+            "machine": self.machine,
+            "amounts": asdict(self.amounts),
+            "yardstick": self.mode.yardstick,
+            "candidates": {name: self.mode.candidates[name].what for name in self.candidates},
+            "rounds": [
+                {
+                    "before": one.noise.as_dict(),
+                    "runs": [
+                        {
+                            "candidate": run.candidate,
+                            "total_s": round(run.total_s, 3),
+                            "fault": run.fault,
+                            "figures": run.figures,
+                        }
+                        for run in one.outcomes
+                    ],
+                }
+                for one in self.rounds
+            ],
+            "summary": {name: self._summary(name) for name in self.candidates},
+        }
+
+    def _summary(self, candidate: str) -> dict[str, Any]:
+        summary: dict[str, Any] = {}
+        for column in self.mode.columns:
+            spread, compared = self.spread(candidate, column.figure), self.compared(candidate, column)
+            if spread is not None:
+                summary[column.figure] = asdict(spread)
+            if compared is not None:
+                summary[f"{column.figure}_{column.against}"] = asdict(compared)
+        return summary
+
+    # -- the table ----------------------------------------------------------------------------------------------
+
+    def as_markdown(self) -> str:
+        """Return the table, and all that is needed to judge it."""
+        mode = self.mode
+        parts = [f"# {mode.title}", mode.about, self._amount(), self._table(), self._notes(), self._circumstances()]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _amount(self) -> str:
+        amount = {
+            "throughput": f"{self.amounts.records:,} records",
+            "latency": f"{self.amounts.seconds:g} s a run",
+        }.get(self.mode.name)
+        rounds = f"{len(self.rounds)} of {self.amounts.rounds} rounds, alternating; median (least - most)"
+        return f"{amount}; {rounds}." if amount else f"{rounds}."
+
+    def _table(self) -> str:
+        headings = ["candidate", *(heading for column in self.mode.columns for heading in _headings(column, self.mode))]
+        rows = [headings, ["---"] + ["---:"] * (len(headings) - 1)]
+        for name in self.candidates:
+            cells = [name]
+            for column in self.mode.columns:
+                cells.append(_cell(self.spread(name, column.figure), column.digits))
+                if column.against is not None and self.mode.yardstick is not None:
+                    cells.append(_cell(self.compared(name, column), 2))
+            rows.append(cells)
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+    def _notes(self) -> str:
+        lines = [f"- `{name}`: {self.mode.candidates[name].what}" for name in self.candidates]
+        if self.mode.yardstick is not None:
+            lines.append(
+                f"- The yardstick is `{self.mode.yardstick}`; ratios and differences are taken round by round."
+            )
+        lines += [f"- Budget: {budget}." for budget in self.mode.budgets]
+        for number, one in enumerate(self.rounds, 1):
+            lines += [
+                f"- **Failed**: round {number}, `{run.candidate}`: {run.fault}" for run in one.outcomes if run.fault
+            ]
+            if one.noise.too_much:
+                lines.append(f"- **Noisy**: round {number}: {one.noise.too_much}; its ratios count for nothing.")
+        return "\n".join(lines)
+
+    def _circumstances(self) -> str:
+        lines = [f"- {name.replace('_', ' ')}: {value}" for name, value in self.machine.items() if value is not None]
+        loads = ", ".join(f"{one.noise.load_1m:g} ({one.noise.busy_cores:g} cores busy)" for one in self.rounds)
+        when = f"{self.began:%Y-%m-%d %H:%M %Z}"
+        return "\n".join([f"Measured {when} on:", "", *lines, f"- load before each round: {loads}"])
+
+
+def write(results: Results, folder: Path) -> tuple[Path, Path]:
+    """Write both forms; return where the Markdown and the JSON are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{results.began:%Y-%m-%d-%H%M%S}-{results.mode.name}"
+    markdown, data = folder / f"{stem}.md", folder / f"{stem}.json"
+    markdown.write_text(results.as_markdown(), "utf-8")
+    data.write_text(json.dumps(results.as_dict(), indent=1) + "\n", "utf-8")
+    return markdown, data
+
+
+def _headings(column: Column, mode: Mode) -> list[str]:
+    if column.against is None or mode.yardstick is None:
+        return [column.heading]
+    return [column.heading, f"{column.heading}: {'x' if column.against == 'ratio' else '+'} yardstick"]
+
+
+def _cell(spread: Spread | None, digits: int) -> str:
+    if spread is None:
+        return ""
+    median, least, most = (f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most))
+    return median if least == most else f"{median} ({least} - {most})"

@@ -1,0 +1,188 @@
+"""How many messages a second, at which cost: everything in a topic, as fast as it goes.
+
+The time runs from the first record to the last. The empty processors tell those two by the offset, which costs 11 ns a
+record (measured; the rest of an empty `async def` call is 190 ns): the whole price of being measured.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from bench.instruments import (
+    Candidate,
+    Figures,
+    Instant,
+    MeasurementFailed,
+    Order,
+    Shape,
+    fresh_group,
+    peak_rss,
+    runtime_client_config,
+    shape_of,
+)
+from humus.queue import kafka
+from humus.queue.kafka import Message, Subscription
+
+__all__ = ["CANDIDATES"]
+
+_BATCH = 1000
+_WAIT = 1.0
+
+Config = dict[str, Any]
+
+
+def _figures(records: int, first: Instant, last: Instant) -> Figures:
+    seconds, cpu = last.clock - first.clock, last.cpu - first.cpu
+    return {
+        "msgs_per_s": records / seconds,
+        "cpu_us": cpu / records * 1e6,
+        "peak_mib": peak_rss(),
+        "seconds": seconds,
+        "records": records,
+        "cpu_of_process_s": last.cpu,
+    }
+
+
+# -- the bare client -----------------------------------------------------------------------------------------------
+
+
+def _as_shipped(brokers: str) -> Config:
+    return {
+        "bootstrap.servers": brokers,
+        "group.id": fresh_group(),
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,  # the bare loops commit nothing
+    }
+
+
+def _as_shipped_but_backoff(brokers: str) -> Config:
+    return {**_as_shipped(brokers), "fetch.queue.backoff.ms": 10}
+
+
+def _consume(consumer: Consumer, records: int) -> Instant:
+    """Take everything in batches, looking at nothing; return when the first batch came."""
+    left = records
+    while not (batch := consumer.consume(min(_BATCH, left), _WAIT)):
+        pass
+    first = Instant.now()
+    left -= len(batch)
+    while left:
+        left -= len(consumer.consume(min(_BATCH, left), _WAIT))
+    return first
+
+
+def _poll(consumer: Consumer, records: int) -> Instant:
+    """Take everything one by one; return when the first came."""
+    while consumer.poll(_WAIT) is None:
+        pass
+    first = Instant.now()
+    left = records - 1
+    while left:
+        if consumer.poll(_WAIT) is not None:
+            left -= 1
+    return first
+
+
+def _bare(config: Callable[[str], Config], take: Callable[[Consumer, int], Instant]) -> Callable[[Order], Figures]:
+    def run(order: Order) -> Figures:
+        shape = shape_of(order)
+        consumer = Consumer(config(order.brokers))
+        try:
+            consumer.subscribe([order.topic])
+            first = take(consumer, shape.records)
+            last = Instant.now()
+            everywhere = [TopicPartition(order.topic, at) for at in range(shape.partitions)]
+            reached = [at.offset for at in consumer.position(everywhere)]
+        finally:
+            consumer.close()
+        # The loops look at nothing, so an error among the records would have counted as one.
+        if reached != [shape.each] * shape.partitions:
+            raise MeasurementFailed(f"the client's positions are {reached}, not all {shape.each}")
+        return _figures(shape.records, first, last)
+
+    return run
+
+
+# -- the runtime ---------------------------------------------------------------------------------------------------
+
+
+class _Ends:
+    """Notes the first record, and the last one of the last partition."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.offsets = frozenset((0, shape.each - 1))
+        self.first: Instant | None = None
+        self.last: Instant | None = None
+        self.at_last: Callable[[], None] = lambda: None
+        self._shape = shape
+        self._lock = threading.Lock()  # `def` processors run on a thread a partition
+        self._done: set[int] = set()
+
+    def note(self, message: Message) -> None:
+        """Take a record whose offset is one of `offsets`."""
+        now = Instant.now()
+        with self._lock:
+            self.first = self.first or now
+            if message.offset == self._shape.each - 1:
+                self._done.add(message.partition)
+                if len(self._done) == self._shape.partitions:
+                    self.last = now
+                    self.at_last()
+
+
+def _empty_async(ends: _Ends) -> Callable[[Message], Any]:
+    offsets, note = ends.offsets, ends.note
+
+    async def process(message: Message) -> None:
+        if message.offset in offsets:
+            note(message)
+
+    return process
+
+
+def _empty_def(ends: _Ends) -> Callable[[Message], Any]:
+    offsets, note = ends.offsets, ends.note
+
+    def process(message: Message) -> None:
+        if message.offset in offsets:
+            note(message)
+
+    return process
+
+
+def _humus(
+    subscribe: Callable[[str, Callable[[Message], Any]], Subscription],
+    make_processor: Callable[[_Ends], Callable[[Message], Any]],
+) -> Callable[[Order], Figures]:
+    def run(order: Order) -> Figures:
+        shape = shape_of(order)
+        ends = _Ends(shape)
+        runtime = kafka.Runtime(order.brokers, fresh_group(), subscribe(order.topic, make_processor(ends)))
+        ends.at_last = runtime.stop
+        asyncio.run(runtime.process_queue())
+        handled = runtime.status().totals.handled
+        if handled != shape.records or ends.first is None or ends.last is None:
+            raise MeasurementFailed(f"handled {handled:,} of {shape.records:,} records")
+        return _figures(shape.records, ends.first, ends.last)
+
+    return run
+
+
+CANDIDATES = {
+    "bare": Candidate(
+        "consume(1000), the client configured as the runtime does it", _bare(runtime_client_config, _consume)
+    ),
+    "bare-backoff": Candidate(
+        "consume(1000), as shipped but fetch.queue.backoff.ms=10", _bare(_as_shipped_but_backoff, _consume)
+    ),
+    "bare-shipped": Candidate("consume(1000), the client as shipped", _bare(_as_shipped, _consume)),
+    "bare-poll": Candidate("poll(), the client configured as the runtime does it", _bare(runtime_client_config, _poll)),
+    "humus-async": Candidate("at least once, empty async def processor", _humus(kafka.at_least_once, _empty_async)),
+    "humus-def": Candidate("at least once, empty def processor", _humus(kafka.at_least_once, _empty_def)),
+    "humus-at-most-once": Candidate(
+        "at most once, empty async def processor", _humus(kafka.at_most_once, _empty_async)
+    ),
+}
