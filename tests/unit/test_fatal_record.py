@@ -1,11 +1,12 @@
 """The core, once a record has ended the runtime."""
 
+from tests.pieces import piece
+
 from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._commands import Commit, Fatal, Feed, Notice, Stopped
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._subscription import Semantic
-from tests.pieces import piece
 
 TP = TopicPartition("orders", 0)
 
