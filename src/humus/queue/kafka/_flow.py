@@ -31,7 +31,7 @@ __all__ = ["Flow", "Plan"]
 
 MAX_TAKE: Final = 1000
 """Records taken in one call at most; batches of 500 to 2,000 were measured alike, larger ones slower."""
-GATE_RECORDS: Final = 10000
+GATE_RECORDS: Final = 40_000
 """Records that close the gate: worth a few tens of milliseconds of work; more would only cost memory."""
 PATIENCE: Final = 0.05
 """Seconds that the gate may stay closed while some partition has nothing to do."""

@@ -19,7 +19,7 @@ INTERVAL: Final = 10.0
 _ANSWER_WITHIN: Final = 5.0
 _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
-_PASSED_ON: Final = ("bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "enable.ssl")
+_PASSED_ON: Final = ("bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "oauth_cb")
 _PASSED_ON_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
 
 
@@ -45,7 +45,7 @@ class Lookout:
         topics: Sequence[str],
         report: Callable[[Sighting], None],
     ) -> None:
-        self._config = {key: value for key, value in config.items() if _is_passed_on(key)}
+        self._config = config
         self._topics = topics
         self._report = report
         self._look = threading.Event()
@@ -66,7 +66,8 @@ class Lookout:
         self._look.set()
 
     def _run(self) -> None:
-        admin = AdminClient(self._config, logger=_Silence())
+        config = {key: value for key, value in self._config.items() if _is_passed_on(key)}
+        admin = AdminClient(config, logger=_Silence())
         while not self._stop.is_set():
             self._look.clear()
             sighting = self._ask(admin)

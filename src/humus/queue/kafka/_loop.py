@@ -43,6 +43,7 @@ from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
 from humus.queue.kafka._snapshot import snapshot
 from humus.queue.kafka._status import RuntimeState, RuntimeStatus
+from humus.queue.kafka._tokens import TokenSource
 from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
 
 __all__ = ["PollLoop"]
@@ -80,7 +81,7 @@ class PollLoop:
         self.status = RuntimeStatus("starting", options.group_id)
         self.async_workers: set[AsyncWorker] = set()
         self._options = options
-        self._config = config
+        self._config = dict(config)
         self._loop = loop
         self._ended = ended
         self._subscriptions = {subscription.topic: subscription for subscription in options.subscriptions}
@@ -97,7 +98,7 @@ class PollLoop:
         self._said: deque[WorkerEvent] = deque()
         self._sightings: deque[Sighting] = deque()
         self._diagnosis = Diagnosis(Conditions(_log))
-        self._lookout = Lookout(config, list(self._subscriptions), self._sightings.append)
+        self._lookout = Lookout(self._config, list(self._subscriptions), self._sightings.append)
         self._error: BaseException | None = None
         self._joined = False
         self._stopped = False
@@ -128,7 +129,7 @@ class PollLoop:
     def run(self) -> None:
         """Live until stopped, or until an error ends it; `ended` gets the error. The poll thread's target."""
         try:
-            self._client = Client(self._config, list(self._subscriptions))
+            self._client = self._connect()
             self._lookout.start()
             while not self._stopped:
                 self._round(self._client)
@@ -143,6 +144,14 @@ class PollLoop:
             self._close()
             self.status = self._snapshot("stopped")
             self._ended(self._error)
+
+    def _connect(self) -> Client:
+        sasl = self._options.sasl
+        if sasl is not None and sasl.token is not None:
+            source = TokenSource(sasl.token, time.time)
+            source.fetch()
+            self._config["oauth_cb"] = source
+        return Client(self._config, list(self._subscriptions))
 
     # -- a round ------------------------------------------------------------------------------------------------
 

@@ -116,9 +116,6 @@ class Runtime:
             librdkafka=librdkafka,
         )
         self._config: dict[str, Any] = {**client_config(self._options)}
-        if sasl is not None and sasl.token is not None:
-            token = sasl.token
-            self._config["oauth_cb"] = lambda _config: token()
         if librdkafka or tls is not None or sasl is not None:
             Client.check(self._config)  # only the client itself knows all its keys, and what is in the files
         self._poll_loop: PollLoop | None = None
