@@ -1,6 +1,7 @@
 """One broker: a process that can be started, stopped, killed, frozen and started again."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,11 +17,13 @@ __all__ = ["Broker", "BrokerDied"]
 _STARTED = b"Kafka Server started"
 _START_WITHIN = 90.0
 _STOP_WITHIN = 30.0
-_TAIL = 40
+_TAIL = 15
+_COMPLAINTS = 12
+_COMPLAINT = re.compile(r" (ERROR|FATAL) |^(Caused by: )?[\w.]+(Exception|Error)\b")
 
 
 class BrokerDied(Exception):  # noqa: N818 - reads as what happened
-    """A broker did not come up; the message ends with the tail of its log."""
+    """A broker did not come up; the message ends with what its log complains of."""
 
 
 def jvm(distribution: Distribution, main: str, *arguments: str, heap_mb: int, options: Sequence[str] = ()) -> list[str]:
@@ -106,10 +109,10 @@ class Broker:
         processes.remove_folder(self._folder)
 
     def log_tail(self) -> str:
-        """Return the last lines of the log."""
-        if not self.log_file.exists():
-            return "(no log)"
-        return "\n".join(self.log_file.read_text("utf-8", "replace").splitlines()[-_TAIL:])
+        """Return the log's first complaints, which a long shutdown may follow, and its last lines."""
+        lines = self._log_since_launch().decode("utf-8", "replace").splitlines()
+        complaints = [line for line in lines if _COMPLAINT.search(line)]
+        return "\n".join([*complaints[:_COMPLAINTS], "...", *lines[-_TAIL:], f"(all of it: {self.log_file})"])
 
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, f"broker {self.place.node} does not run"

@@ -33,7 +33,8 @@ class Cluster:
         self.size = size
         self.distribution: Distribution = distribution()
         self.brokers = ()
-        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # Kafka's form of a UUID, 22 characters; a dash in front would pass for an option of its formatting tool.
+        self._cluster_id = "H" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
     def __enter__(self) -> Self:
         for remaining in reversed(range(_TRIES)):

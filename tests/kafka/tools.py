@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,16 +81,7 @@ class Tools:
     def dump_log(self, *segments: Path) -> str:
         """Run `DumpLogSegments` on log files and return what is in them: batches, control records, leader epochs."""
         files = ",".join(str(segment) for segment in segments)
-        return self._run("kafka.tools.DumpLogSegments", "--deep-iteration", "--files", files)
-
-    def delete_records(self, topic: str, partition: int, before: int) -> None:
-        """Run `kafka-delete-records`: delete the records of a partition below an offset."""
-        partitions = [{"topic": topic, "partition": partition, "offset": before}]
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump({"version": 1, "partitions": partitions}, file)
-            file.flush()
-            arguments = ("--offset-json-file", file.name)
-            self._run("org.apache.kafka.tools.DeleteRecordsCommand", *self._at_server, *arguments)
+        return self._run("org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", files)
 
     @property
     def _at_server(self) -> tuple[str, str]:
