@@ -1,0 +1,63 @@
+"""The client's side: assignment, pauses, a pending revoke, positions. What it does was measured on the real one."""
+
+from collections.abc import Iterable, Mapping
+from random import Random
+
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._partition import Piece
+from tests.pieces import piece
+from tests.simulation.broker import Log
+
+__all__ = ["Client"]
+
+
+class Client:
+    """One member's consumer."""
+
+    def __init__(self, logs: Mapping[TopicPartition, Log], random: Random, record_bytes: int) -> None:
+        self.assigned: dict[TopicPartition, int] = {}  # -> the next offset
+        self.paused: set[TopicPartition] = set()  # a pause survives the end of an assignment
+        self.revoking: list[TopicPartition] | None = None
+        self.unreadable: set[TopicPartition] = set()
+        self._began: set[TopicPartition] = set()
+        self._logs = logs
+        self._random = random
+        self._record_bytes = record_bytes
+
+    def assign(self, tps: Iterable[TopicPartition]) -> None:
+        """Begin each partition at its committed offset."""
+        for tp in tps:
+            self.assigned[tp] = self._logs[tp].start
+            self._began.discard(tp)
+            self.unreadable.discard(tp)
+
+    def unassign(self, tps: Iterable[TopicPartition]) -> None:
+        """Fetch these no more."""
+        for tp in tps:
+            self.assigned.pop(tp, None)
+
+    def fetch(self, most: int) -> list[tuple[TopicPartition, Piece]]:
+        """Return up to `most` records, in runs of one partition; nothing while a revoke is pending."""
+        if self.revoking is not None:
+            return []
+        ready = [tp for tp in self.assigned if tp not in self.paused and tp not in self.unreadable]
+        self._random.shuffle(ready)
+        found = []
+        for tp in ready:
+            some = self._logs[tp].from_offset(self.assigned[tp], min(most, self._random.randint(1, 40)))
+            if some:
+                most -= len(some)
+                cut = self._random.randint(1, len(some))
+                found += [(tp, piece(run, self._record_bytes * len(run))) for run in (some[:cut], some[cut:]) if run]
+                self.assigned[tp] = some[-1] + 1
+                self._began.add(tp)
+            elif self.assigned[tp] < self._logs[tp].end and most:  # nothing but control records: they are passed over
+                self.assigned[tp] = self._logs[tp].end
+                self._began.add(tp)
+            if not most:
+                break
+        return found
+
+    def positions(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where these go on; those that consumed nothing yet are left out."""
+        return {tp: self.assigned[tp] for tp in tps if tp in self._began and tp in self.assigned}
