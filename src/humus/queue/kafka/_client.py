@@ -182,7 +182,7 @@ class Client:
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Commit {partition: (offset, leader epoch, -1 where unknown)}; the answer comes as `Committed`."""
         request = [
-            ClientTopicPartition(tp.topic, tp.partition, offset, leader_epoch=epoch if epoch >= 0 else None)
+            ClientTopicPartition(tp.topic, tp.partition, offset, leader_epoch=epoch)
             for tp, (offset, epoch) in offsets.items()
         ]
         try:
