@@ -13,10 +13,12 @@ from humus.queue._app import App
 from humus.queue._delivery import AtLeastOnceRuntime
 from humus.queue._protocols import EndOfQueue
 
+pytestmark = pytest.mark.timeout(20)
+
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, or fail after 10 s."""
-    asyncio.run(asyncio.wait_for(main, 10))
+    """Run to the end; not with `wait_for`, whose cancellation is a graceful stop and would hide a missing one."""
+    asyncio.run(main)
 
 
 class Stoppable:

@@ -3,6 +3,7 @@
 Nothing here sleeps: the process prints a line when it has reached a point, and the test waits for that line.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ class Process:
         self.popen = subprocess.Popen(  # noqa: S603 - the test's own script
             [sys.executable, str(script)],
             cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # what is not flushed must be missed
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -156,6 +158,24 @@ def test_second_signal_ends_at_once(start: Start, second: signal.Signals, code: 
     found, _, err = process.end()
     assert found == code
     assert f"{second.name}: the second signal; ending at once" in err
+
+
+def test_second_signal_does_not_wait_for_stop(start: Start) -> None:
+    """A second signal ends the process also when a runtime's `stop()` itself never returns."""
+    process = start(
+        """
+        class Blocking(Runtime):
+            def stop(self):
+                say("asked")
+                threading.Event().wait()
+        def init(cfg: Config): return queue.App(Blocking())
+        """
+    )
+    process.wait_for("ready")
+    process.send(signal.SIGTERM)
+    process.wait_for("asked")
+    process.send(signal.SIGTERM)
+    assert process.end()[0] == 143
 
 
 def test_stop_reaches_the_runtime_while_the_loop_is_blocked(start: Start) -> None:

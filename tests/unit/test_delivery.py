@@ -50,9 +50,12 @@ class Queue:
         self.steps.append(("process", item))
 
 
+pytestmark = pytest.mark.timeout(20)
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, or fail after 10 s."""
-    asyncio.run(asyncio.wait_for(main, 10))
+    """Run to the end; not with `wait_for`, whose cancellation is a graceful stop and would hide a missing one."""
+    asyncio.run(main)
 
 
 def failing(error: BaseException, *, on: int = 1) -> Callable[[int], Coroutine[Any, Any, None]]:

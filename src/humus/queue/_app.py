@@ -84,10 +84,8 @@ class App:
 
     async def _run_members(self) -> bool:
         """Run the runtimes; tell whether the caller was cancelled meanwhile."""
-        if self._stopping.is_set():
-            return False
         pending = {member.start(self._failed) for member in self._members}
-        if self._stopping.is_set():  # it came from another thread before all had been started
+        if self._stopping.is_set():  # before all of them had been started
             self.stop()
         cancelled = False
         while pending:
