@@ -130,6 +130,11 @@ class Assignment:
         return bool(self._draining or self._urgent or self._revoke) or self.flow.any_paused or self.stopping
 
     @property
+    def rebalancing(self) -> bool:
+        """Whether partitions are about to be given back."""
+        return self._revoke is not None or self.stopping
+
+    @property
     def answer_due(self) -> bool:
         """Whether a commit is in flight, whose answer comes with a poll."""
         return self._commits.in_flight

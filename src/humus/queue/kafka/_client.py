@@ -137,7 +137,7 @@ class Client:
             records = [record for record in records if not self._is_error(record)]
         came_back = self._came_back()
         if came_back:
-            self._fetch_afresh(came_back)
+            self.fetch_afresh(came_back)
             records = [record for record in records if _tp_of(record) not in came_back]
         return records
 
@@ -157,11 +157,18 @@ class Client:
         lost = {tp for event in self._events if isinstance(event, Lost | Revoked) for tp in event.tps}
         return {tp for event in self._events if isinstance(event, Assigned) for tp in event.tps if tp in lost}
 
-    def _fetch_afresh(self, tps: set[TopicPartition]) -> None:
+    def fetch_afresh(self, tps: set[TopicPartition]) -> None:
         """Start these partitions again from their committed offsets."""
-        partitions = [ClientTopicPartition(tp.topic, tp.partition) for tp in tps]
-        self._consumer.incremental_unassign(partitions)
-        self._consumer.incremental_assign(partitions)
+        with self._reporting():
+            self._consumer.incremental_unassign(_to_client(tps))
+            self._consumer.incremental_assign(_to_client(tps))
+
+    def assigned(self) -> set[TopicPartition]:
+        """Return the partitions that the client holds, those of a revoke that is not completed included."""
+        held: list[ClientTopicPartition] = []
+        with self._reporting():
+            held = self._consumer.assignment()
+        return set(_from_client(held))
 
     def _happened(self) -> list[Event]:
         events, self._events = self._events, []

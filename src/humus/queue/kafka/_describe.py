@@ -4,10 +4,12 @@ An exception's message is foreign text: it can be as large as the record, `str()
 repeats the input. Logs, status and dead letters all take it from here.
 """
 
+import sys
 import traceback
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = ["error_message", "error_stack", "error_type"]
 
@@ -26,7 +28,7 @@ def error_type(error: BaseException) -> str:
 def error_message(error: BaseException) -> str:
     """Return the exception's message, at most 1 KiB of UTF-8, whatever its `str()` does."""
     try:
-        text = _without_input(error) if isinstance(error, ValidationError) else str(error)
+        text = _without_input(error) if _is_validation_error(error) else str(error)
     except Exception as failure:  # noqa: BLE001 - a broken __str__ must not hide the failure it describes
         text = f"(its message cannot be read: {type(failure).__name__})"
     encoded = text.encode("utf-8", "backslashreplace")
@@ -41,7 +43,12 @@ def error_stack(error: BaseException) -> str:
     return encoded[-MAX_STACK:].decode("utf-8", "ignore")
 
 
-def _without_input(error: ValidationError) -> str:
+def _is_validation_error(error: BaseException) -> "TypeGuard[ValidationError]":
+    pydantic = sys.modules.get("pydantic")  # where it was never imported, no error is one of its
+    return pydantic is not None and isinstance(error, pydantic.ValidationError)
+
+
+def _without_input(error: "ValidationError") -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     faults = [f"{'.'.join(map(str, detail['loc'])) or '(record)'}: {detail['msg']}" for detail in details]
     return f"{error.error_count()} validation errors for {error.title}: " + "; ".join(faults)

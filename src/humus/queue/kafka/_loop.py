@@ -63,6 +63,7 @@ _CLOSE_WITHIN: Final = 4.5
 """Seconds that leaving the group may take, with the commits' 5 s within the 10 s of D60."""
 _GHOSTS_WITHIN: Final = 0.5
 """Seconds that cancelled tasks have to come to an end before the runtime does."""
+_RECONCILE_EVERY: Final = 5.0
 _SNAPSHOT_EVERY: Final = 0.1
 _SNAPSHOT_A_PARTITION: Final = 0.001
 """Seconds between snapshots: a tenth, and more with many partitions, so that they cost half a percent of a core."""
@@ -108,6 +109,8 @@ class PollLoop:
         self._gap = _SHORTEST_GAP
         self._take_at = 0.0
         self._snapshot_at = 0.0
+        self._reconcile_at = 0.0
+        self._orphans: set[TopicPartition] = set()
         self._do: dict[type, Callable[[Any], None]] = {
             Feed: self._feed,
             Drain: lambda command: self._workers[command.key].drain(finish=command.finish),
@@ -183,8 +186,15 @@ class PollLoop:
                 core.client_at(client.positions(idle))
         core.tick(now)
         self._obey()
+        self._look_over(client, now)
+
+    def _look_over(self, client: Client, now: float) -> None:
+        """Do what need not be done in every round."""
+        if now >= self._reconcile_at:
+            self._reconcile(client, now)
         if now >= self._snapshot_at:
-            self.status = self._snapshot("stopping" if core.stopping else "running" if self._joined else "starting")
+            stopping, running = self._core.stopping, self._joined
+            self.status = self._snapshot("stopping" if stopping else "running" if running else "starting")
             self._snapshot_at = now + max(_SNAPSHOT_EVERY, _SNAPSHOT_A_PARTITION * len(self.status.partitions))
 
     def _take(self, client: Client) -> Iterable[tuple[list[Event], list[Record]]]:
@@ -228,6 +238,21 @@ class PollLoop:
         if within is not None:
             self._stop_within = None
             self._core.stop(now, within=within)
+
+    def _reconcile(self, client: Client, now: float) -> None:
+        """Take up partitions that the client holds and the core does not know: nobody would handle them, silently.
+
+        It has been seen once, with a broker that took a member back under its old name after the group had disowned it.
+        """
+        core = self._core
+        self._reconcile_at = now + _RECONCILE_EVERY
+        orphans = set() if core.rebalancing else {tp for tp in client.assigned() if not core.owns(tp)}
+        if orphans and orphans == self._orphans:  # for a whole interval: no rebalance is about to bring them in order
+            _log.error("the client holds partitions that were lost: taking them up again: %s", _list(orphans))
+            client.fetch_afresh(orphans)
+            core.assigned(sorted(orphans), now)
+            orphans = set()
+        self._orphans = orphans
 
     def _obey(self) -> None:
         commands = self._core.commands()
