@@ -136,7 +136,7 @@ class _Service:
         return code
 
     async def _wait_for_init(self, opening: asyncio.Task[App | BaseException]) -> asyncio.CancelledError | None:
-        """Wait, also when cancelled: what `init` opened has to be closed whatever happens."""
+        """Wait, also when the loop is being closed, which cancels `init` too: what it opened has to be closed."""
         cancelled: asyncio.CancelledError | None = None
         while not opening.done():
             try:
@@ -144,7 +144,6 @@ class _Service:
             except asyncio.CancelledError as error:
                 cancelled = error
                 self._stopping.set()
-                opening.cancel()
         return cancelled
 
     async def _open(self) -> App | BaseException:
