@@ -139,6 +139,7 @@ class Partition:
         "offsets",
         "retry_commit_at",
         "semantic",
+        "start_unsure",
         "state",
     )
 
@@ -149,7 +150,8 @@ class Partition:
         self.offsets: Offsets | None = (
             None  # None until the first record, or the client's position, tells where it starts
         )
-        self.base: int | None = None  # the first record; None where the epoch starts behind records that are not for us
+        self.base: int | None = None  # where the epoch's position began
+        self.start_unsure = False  # it began behind control records: what is committed may be less than `base`
         self.committed: int | None = None  # None until this epoch's first commit was confirmed
         self.committing: int | None = None  # the offset of the commit in flight
         self.retry_commit_at = 0.0
@@ -186,6 +188,11 @@ class Partition:
         return max(0, self.offsets.watermark - (self.base if self.committed is None else self.committed))
 
     @property
+    def behind(self) -> bool:
+        """Whether the position may be ahead of what is committed."""
+        return self.start_unsure or self.uncommitted > 0
+
+    @property
     def waits_for_commit(self) -> bool:
         """At most once: whether records wait for a commit, in flight or still to be sent."""
         return bool(self._held or self._on_the_way)
@@ -193,7 +200,7 @@ class Partition:
     @property
     def settled(self) -> bool:
         """Whether a draining partition can be given back with nothing left to come again."""
-        return not self.has_worker and self.committing is None and not self._on_the_way and self.uncommitted == 0
+        return not self.has_worker and self.committing is None and not self._on_the_way and not self.behind
 
     def buffered(self) -> tuple[int, int]:
         """Records and bytes received and not handled, as far as this partition's pieces tell."""
@@ -268,6 +275,8 @@ class Partition:
         """Note the client's own position while nothing is buffered: it is past control records (D4)."""
         if self.offsets is None:
             self.offsets = Offsets(position)
+            self.base = position
+            self.start_unsure = True
         elif self.idle and not self.offsets.outstanding:
             self.offsets.skip_to(position)
 
@@ -277,8 +286,7 @@ class Partition:
         """The offset to commit when the interval is over, `None` where nothing moved or a commit is in flight."""
         if self.committing is not None or self.state is State.GONE or self.offsets is None:
             return None
-        unknown = self.base is None and self.committed is None
-        return self.offsets.watermark if unknown or self.uncommitted else None
+        return self.offsets.watermark if self.behind else None
 
     @property
     def chunk_wanted(self) -> bool:
@@ -312,6 +320,7 @@ class Partition:
         before = self.base if self.committed is None else self.committed
         self.counts.committed += 0 if before is None else max(0, self.committing - before)
         self.committed, self.committing = self.committing, None
+        self.start_unsure = False
         pieces, self._on_the_way = self._on_the_way, []
         if self.closed:
             self.fed.extend(pieces)  # in force after all, and never to be handled: lost
@@ -326,8 +335,10 @@ class Partition:
         """The commit in flight is not in force; it is wanted again at `retry_at`. Returns (records, bytes) set free."""
         self.committing = None
         self.retry_commit_at = retry_at
-        self._held.extendleft(reversed(self._on_the_way))
-        self._on_the_way = []
+        pieces, self._on_the_way = self._on_the_way, []
+        if self.closed:
+            return 0, 0  # they left the buffer then
+        self._held.extendleft(reversed(pieces))
         return (0, 0) if self.state is State.RUNNING else self._drop_held()
 
     # -- failures -----------------------------------------------------------------------------------------------
