@@ -380,15 +380,17 @@ class Assignment:
         elif partition.closed and partition.key not in self._ghosts and partition.position is not None:
             self._settle(partition, partition.position)
 
-    def commit_refused(self, tp: TopicPartition, offset: int, now: float) -> None:
-        """A commit failed; it is tried again while the epoch lives (D12)."""
+    def commit_refused(self, tp: TopicPartition, offset: int, now: float) -> bool:
+        """A commit failed; it is tried again while the epoch lives (D12). Returns whether it does."""
         answer = self._commits.refused(tp, offset, now)
         if answer is None:
-            return
+            return False
         self.commits_refused += 1
-        if self._current(answer.partition.key) is not None:
-            self.flow.freed(tp, *answer.freed)
-            self._feed_on(answer.partition)
+        if self._current(answer.partition.key) is None:
+            return False
+        self.flow.freed(tp, *answer.freed)
+        self._feed_on(answer.partition)
+        return True
 
     # -- time passes --------------------------------------------------------------------------------------------
 

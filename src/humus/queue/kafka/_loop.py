@@ -289,20 +289,21 @@ class PollLoop:
     def _committed(self, answers: Sequence[tuple[TopicPartition, int, Any]], now: float) -> None:
         core = self._core
         refused: dict[str, tuple[ClientError, list[TopicPartition]]] = {}
+        of_this_membership = False
         for tp, offset, error in answers:
             if error is None:
                 core.commit_confirmed(tp, offset, now)
             else:
                 found = classify(error.name(), error.str(), Where.COMMIT, fatal=error.fatal())
                 refused.setdefault(found.code, (found, []))[1].append(tp)
-                core.commit_refused(tp, offset, now)
+                of_this_membership |= core.commit_refused(tp, offset, now)
         if not refused:
             self._diagnosis.works()
         for found, tps in refused.values():
             _log.warning("commit refused, %s: %s", _list(tps), found)
             if found.kind in (Kind.FATAL, Kind.AUTH):
                 self._fail(found.exception())
-            elif found.kind is Kind.MEMBER_GONE:
+            elif found.kind is Kind.MEMBER_GONE and of_this_membership:  # a late answer tells of an earlier one
                 core.member_gone(found.code, now)
 
     def _trouble(self, error: Any, tp: TopicPartition | None, now: float) -> None:
