@@ -6,7 +6,14 @@ from collections import Counter
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._subscription import Semantic
 
-__all__ = ["Log"]
+__all__ = ["Log", "Place"]
+
+
+class Place(TopicPartition):
+    """A partition whose hash is the same in every run: the core keeps sets of them, and their order follows from it."""
+
+    def __hash__(self) -> int:
+        return hash((len(self.topic), self.partition))
 
 
 class Log:
