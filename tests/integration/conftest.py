@@ -1,12 +1,15 @@
-"""Runtimes for the tests, under both group protocols."""
+"""Runtimes for the tests, under both group protocols, and a broker to break."""
 
+import os
+from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
 import pytest
 
 from humus.queue.kafka import Runtime, Subscription
 from tests.integration import service
-from tests.kafka.access import Kafka
+from tests.kafka.access import VARIABLE, Kafka
+from tests.kafka.cluster import Cluster
 
 
 class MakeRuntime(Protocol):
@@ -47,3 +50,12 @@ def defaults(protocol: service.Protocol) -> dict[str, Any]:
     """Return options for a test: failures are noticed soon, by either protocol."""
     common: dict[str, Any] = {"group_protocol": protocol, "drain_timeout": 5, "commit_interval": 0.2}
     return common if protocol == "consumer" else {**common, "session_timeout": 6}
+
+
+@pytest.fixture(scope="session")
+def breakable() -> Iterator[Kafka]:
+    """One more broker, to freeze and to stop: nobody else's tests run on it."""
+    if os.environ.get(VARIABLE):
+        pytest.skip(f"needs a broker of the run's own, and {VARIABLE} names yours")
+    with Cluster(1) as cluster:
+        yield Kafka(cluster.bootstrap, cluster)

@@ -20,7 +20,7 @@ __all__ = ["Gate", "Kind", "Protocol", "Recorder", "Work", "eventually", "partit
 
 Kind = Literal["async", "def"]
 Protocol = Literal["classic", "consumer"]
-Work = Callable[[Message], Awaitable[None] | None]
+Work = Callable[[Message], object]
 T = TypeVar("T")
 
 _LONG = 100.0

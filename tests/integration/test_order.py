@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,8 @@ async def test_in_offset_order_and_one_at_a_time(
     name = topic(4)
     await asyncio.to_thread(produce, name, *(Record(b"%d" % at, partition=at % 4) for at in range(2000)))
     recorder = Recorder()
-    # An async processor gives way within each record: whoever could overtake it would.
-    work = (lambda _: asyncio.sleep(0)) if kind == "async" else None
+    # The processor gives way within each record: whoever could overtake it would.
+    work = (lambda _: asyncio.sleep(0)) if kind == "async" else lambda _: time.sleep(0.0005)
     async with running(runtime(factory(name, recorder.processor(kind, work)))):
         await eventually(recorder.count, lambda count: count >= 2000)
     assert recorder.handled == {at: list(range(500)) for at in range(4)}
