@@ -1,6 +1,6 @@
 """The base of a user's configuration, with the sections that every application has."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -34,7 +34,7 @@ class LogSettings(BaseModel):
     `level` holds for all loggers, `levels` for those named and below. `format`: `auto` and `text` are readable lines.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     level: LogLevel = "info"
     format: Annotated[Literal["auto", "text"], BeforeValidator(_available_format)] = "auto"
@@ -47,7 +47,7 @@ class Config(BaseModel):
     Immutable; unknown keys are faults. `otel` and `health` are reserved: giving them is a fault in this version.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     otel: Annotated[None, BeforeValidator(_not_yet)] = None
     health: Annotated[None, BeforeValidator(_not_yet)] = None
