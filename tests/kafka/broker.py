@@ -15,6 +15,7 @@ from tests.kafka.properties import PASSWORD, USER, Place, server_properties
 __all__ = ["Broker", "BrokerDied"]
 
 _STARTED = b"Kafka Server started"
+_GAVE_UP = re.compile(rb"Fatal error during \w+ startup|Exiting Kafka due to fatal exception")
 _START_WITHIN = 90.0
 _STOP_WITHIN = 30.0
 _TAIL = 15
@@ -73,9 +74,11 @@ class Broker:
             BrokerDied: it ended, or is not up within 90 s.
         """
         process, deadline = self._running(), time.monotonic() + _START_WITHIN
-        while _STARTED not in self._log_since_launch():
+        while _STARTED not in (log := self._log_since_launch()):
             if process.poll() is not None:
                 raise BrokerDied(f"broker {self.place.node} ended with code {process.returncode}:\n{self.log_tail()}")
+            if _GAVE_UP.search(log):  # it may hang for minutes on its way out
+                raise BrokerDied(f"broker {self.place.node} gave up:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise BrokerDied(f"broker {self.place.node} not up after {_START_WITHIN:g} s:\n{self.log_tail()}")
             time.sleep(0.05)
