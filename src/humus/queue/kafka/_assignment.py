@@ -186,7 +186,7 @@ class Assignment:
                 state = "waiting"
             elif self.flow.paused(tp):
                 state = "paused"
-        return View(tp, state, partition.position, partition.committed, self.flow.buffered(tp), partition.failure)
+        return View(tp, state, partition.position, partition.committed, partition.in_flight, partition.failure)
 
     # -- the group says -----------------------------------------------------------------------------------------
 

@@ -141,11 +141,6 @@ class Flow:
 
     # -- what follows -------------------------------------------------------------------------------------------
 
-    def buffered(self, tp: TopicPartition) -> int:
-        """How many records of this partition are buffered or in flight."""
-        slot = self._slots.get(tp)
-        return 0 if slot is None else slot.records
-
     def paused(self, tp: TopicPartition) -> bool:
         """Whether this partition is not fetched just now."""
         slot = self._slots.get(tp)

@@ -23,6 +23,7 @@ The theory behind at most once: a commit that was sent may be in force although 
 sent until its answer is there its records are neither handled nor counted as lost (D20, D23).
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -206,6 +207,14 @@ class Partition:
         """Records and bytes received and not handled, as far as this partition's pieces tell."""
         pieces = [*self.fed, *self._held, *self._on_the_way]
         return sum(len(piece.records) for piece in pieces), sum(piece.size for piece in pieces)
+
+    @property
+    def in_flight(self) -> int:
+        """Records received and not handled, to the record."""
+        handled = 0
+        if self.fed and self.offsets is not None:
+            handled = bisect_left(self.fed[0].records, self.offsets.watermark, key=_offset)
+        return self.buffered()[0] - handled
 
     # -- records come in, records get handled -------------------------------------------------------------------
 
@@ -409,3 +418,8 @@ class Partition:
     def _drop_held(self) -> tuple[int, int]:
         pieces = self._take_held()
         return sum(len(piece.records) for piece in pieces), sum(piece.size for piece in pieces)
+
+
+def _offset(record: RawRecord) -> int:
+    offset: int = record.offset()
+    return offset
