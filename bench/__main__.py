@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.candidates import CANDIDATES
+from bench.candidates import CANDIDATES, PRODUCER_NAME
 from bench.instruments import MeasurementFailed, Order
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 _EVEN = 1000
-_MODES = ("throughput", "latency", "memory")
 
 _PROLOGUE = """\
 Measures humus against the bare client on a real Apache Kafka: one that is started here (needs Java and Maven), or the
@@ -51,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOGUE.format(candidates=names),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("mode", nargs="?", default="all", choices=["all", *_MODES, "topic"], metavar="MODE")
+    modes = ("all", "throughput", "latency", "memory", "topic")
+    parser.add_argument("mode", nargs="?", default="all", choices=modes, metavar="MODE", help="see above")
     parser.add_argument("--rounds", type=_at_least(int, 1), default=5, metavar="N", help="(default: 5)")
     records = "of the throughput mode, rounded up to thousands (default: 2,000,000)"
     parser.add_argument("--records", type=_at_least(int, 1), default=2_000_000, metavar="N", help=records)
@@ -81,9 +81,10 @@ def _at_least(kind: Callable[[str], float], least: float) -> Callable[[str], flo
 
 def _names(given: str) -> frozenset[str]:
     names = frozenset(given.split(","))
-    unknown = sorted(names - CANDIDATES.keys())
+    known = CANDIDATES.keys() - {PRODUCER_NAME}
+    unknown = sorted(names - known)
     if unknown:
-        raise argparse.ArgumentTypeError(f"no such candidate: {', '.join(unknown)} (there are {', '.join(CANDIDATES)})")
+        raise argparse.ArgumentTypeError(f"no such candidate: {', '.join(unknown)} (--help lists them)")
     return names
 
 
@@ -97,14 +98,17 @@ def main() -> int:
         return _run_one(given.candidate, Order(given.brokers, given.topic, given.seconds), given.timeout)
     # What follows brings the test harness, which is none of a candidate's business: its memory is measured.
     from bench.conductor import keep_topic, measure  # noqa: PLC0415
-    from bench.modes import Amounts  # noqa: PLC0415
+    from bench.modes import MODES, Amounts  # noqa: PLC0415
 
     records = -(-given.records // _EVEN) * _EVEN  # whole batches, and the same number in each partition
     amounts = Amounts(given.rounds, records, given.seconds, given.timeout or 120.0)
     try:
         if given.mode == "topic":
             return keep_topic(amounts)
-        return measure(_MODES if given.mode == "all" else (given.mode,), given.only, amounts, given.out)
+        modes = [MODES[name] for name in (MODES if given.mode == "all" else (given.mode,))]
+        if given.only and not any(mode.chosen(given.only) for mode in modes):
+            parser.error(f"--only: none of these belongs to {given.mode}")
+        return measure(modes, given.only, amounts, given.out)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

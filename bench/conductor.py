@@ -18,19 +18,19 @@ from bench.child import Outcome
 from bench.instruments import MeasurementFailed
 from bench.machine import Noise
 from bench.modes import MODES, Amounts, Mode
-from bench.report import Results, Round
+from bench.report import Results, Round, Run
 
 __all__ = ["EXIT_FAILED", "EXIT_NO_KAFKA", "EXIT_WELL", "keep_topic", "measure"]
 
 EXIT_WELL, EXIT_FAILED, EXIT_NO_KAFKA = 0, 1, 3
 
 
-def measure(modes: Sequence[str], only: frozenset[str], amounts: Amounts, folder: Path) -> int:
+def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folder: Path) -> int:
     """Measure, print the tables, write the results; return the exit code."""
     failed = False
     try:
         with _kafka() as brokers:
-            for mode in (MODES[name] for name in modes):
+            for mode in modes:
                 candidates = mode.chosen(only)
                 if candidates:
                     failed |= _measure(mode, candidates, amounts, brokers, folder)
@@ -88,7 +88,7 @@ def _measure(mode: Mode, candidates: list[str], amounts: Amounts, brokers: str, 
         for number in range(amounts.rounds):
             _round(number, results, brokers, topic)
     finally:
-        if any(one.outcomes for one in results.rounds):
+        if any(one.runs for one in results.rounds):
             sys.stdout.write(f"{results.as_markdown()}\n")
             for path in report.write(results, folder):
                 _say(f"written: {path}")
@@ -97,16 +97,17 @@ def _measure(mode: Mode, candidates: list[str], amounts: Amounts, brokers: str, 
 
 def _round(number: int, results: Results, brokers: str, topic: str) -> None:
     mode, amounts = results.mode, results.amounts
-    this = Round(Noise.listen())
+    this = Round()
     results.rounds.append(this)
     where = f"{mode.name} {number + 1}/{amounts.rounds}"
-    noisy = this.noise.too_much
-    _say(f"{where}: load {this.noise.load_1m:g}, {this.noise.busy_cores:g} cores busy{' (noisy)' if noisy else ''}")
     # Each round begins with another one, so that coming first is nobody's advantage.
     turn = number % len(results.candidates)
     for candidate in [*results.candidates[turn:], *results.candidates[:turn]]:
+        noise = Noise.listen()
         outcome = mode.run(candidate, brokers, topic, amounts)
-        this.outcomes.append(outcome)
+        this.runs.append(Run(noise, outcome))
+        if noise.too_much:
+            _say(f"{where}: noisy: {noise}")
         _say(f"{where}: {candidate:<20}{_in_short(mode, outcome)}")
         if outcome.fault:
             _say("\n".join(f"    {line}" for line in outcome.said.splitlines()))

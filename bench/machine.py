@@ -18,16 +18,22 @@ from humus import __version__
 __all__ = ["Noise", "describe"]
 
 _LISTEN_SECONDS = 1.0
+_BUSY_PART = 0.125
+"""The part of all cores that others may use before a ratio counts for nothing."""
 _ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How busy the machine was while the bench itself waited: load averages, and cores in use (-1: not known)."""
+    """How busy the machine was while the bench did nothing: load averages, and cores in use (`None`: nobody says).
+
+    A load average still holds what the bench itself did in the minutes before, so it only counts where the cores in use
+    are not known.
+    """
 
     load_1m: float
     load_5m: float
-    busy_cores: float
+    busy_cores: float | None
 
     @classmethod
     def listen(cls) -> "Noise":
@@ -36,22 +42,24 @@ class Noise:
         time.sleep(_LISTEN_SECONDS)
         after = _busy_ticks()
         load = os.getloadavg()
-        busy = -1.0
+        busy = None
         if before is not None and after is not None:
-            busy = (after - before) / os.sysconf("SC_CLK_TCK") / _LISTEN_SECONDS
-        return cls(round(load[0], 2), round(load[1], 2), round(busy, 2))
+            busy = round((after - before) / os.sysconf("SC_CLK_TCK") / _LISTEN_SECONDS, 2)
+        return cls(round(load[0], 2), round(load[1], 2), busy)
 
     @property
     def too_much(self) -> str | None:
-        """Say why a ratio measured now counts for nothing, or nothing."""
+        """Say why a ratio measured now counts for nothing; `None` if it counts."""
         cores = os.cpu_count() or 1
-        if self.load_1m >= cores:
-            return f"load {self.load_1m:g} on {cores} cores"
-        if self.busy_cores > cores / 8:
-            return f"{self.busy_cores:g} cores busy before it began"
-        return None
+        if self.busy_cores is None:
+            return f"load {self.load_1m:g} on {cores} cores" if self.load_1m >= cores else None
+        return f"{self.busy_cores:g} of {cores} cores busy" if self.busy_cores > cores * _BUSY_PART else None
 
-    def as_dict(self) -> dict[str, float]:
+    def __str__(self) -> str:
+        busy = "" if self.busy_cores is None else f", {self.busy_cores:g} cores busy"
+        return f"load {self.load_1m:g}{busy}"
+
+    def as_dict(self) -> dict[str, float | None]:
         """Return plain numbers."""
         return asdict(self)
 

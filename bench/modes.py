@@ -41,8 +41,8 @@ class Mode:
     """One kind of measurement.
 
     `prepare` is given the brokers, makes the topic that all runs share, and returns its name (empty if each run makes
-    its own); `run` is given candidate, brokers and topic, and makes one run. A candidate is left out by default if it is
-    in `on_request`. `budgets` are those of the design, in words.
+    its own); `run` is given candidate, brokers and topic, and makes one run. Candidates in `on_request` are left out
+    unless they are asked for. `budgets` are those of the design, in words.
     """
 
     name: str

@@ -12,15 +12,27 @@ from bench.machine import Noise
 from bench.modes import Amounts, Column, Mode
 from bench.series import Spread
 
-__all__ = ["Results", "Round", "write"]
+__all__ = ["Results", "Round", "Run", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one candidate, and how busy the machine was before it."""
+
+    noise: Noise
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run of every candidate, and how busy the machine was before it."""
+    """One run of every candidate."""
 
-    noise: Noise
-    outcomes: list[Outcome] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """How each ended."""
+        return [run.outcome for run in self.runs]
 
     def figure(self, candidate: str, name: str) -> float | None:
         """Return a figure of a candidate, `None` if it failed."""
@@ -75,18 +87,16 @@ class Results:
             "yardstick": self.mode.yardstick,
             "candidates": {name: self.mode.candidates[name].what for name in self.candidates},
             "rounds": [
-                {
-                    "before": one.noise.as_dict(),
-                    "runs": [
-                        {
-                            "candidate": run.candidate,
-                            "total_s": round(run.total_s, 3),
-                            "fault": run.fault,
-                            "figures": run.figures,
-                        }
-                        for run in one.outcomes
-                    ],
-                }
+                [
+                    {
+                        "candidate": run.outcome.candidate,
+                        "before": run.noise.as_dict(),
+                        "total_s": round(run.outcome.total_s, 3),
+                        "fault": run.outcome.fault,
+                        "figures": run.outcome.figures,
+                    }
+                    for run in one.runs
+                ]
                 for one in self.rounds
             ],
             "summary": {name: self._summary(name) for name in self.candidates},
@@ -138,16 +148,17 @@ class Results:
             )
         lines += [f"- Budget: {budget}." for budget in self.mode.budgets]
         for number, one in enumerate(self.rounds, 1):
-            lines += [
-                f"- **Failed**: round {number}, `{run.candidate}`: {run.fault}" for run in one.outcomes if run.fault
-            ]
-            if one.noise.too_much:
-                lines.append(f"- **Noisy**: round {number}: {one.noise.too_much}; its ratios count for nothing.")
+            for run in one.runs:
+                where = f"round {number}, `{run.outcome.candidate}`"
+                if run.outcome.fault:
+                    lines.append(f"- **Failed**: {where}: {run.outcome.fault}")
+                if run.noise.too_much and self.mode.yardstick is not None:
+                    lines.append(f"- **Noisy**: {where}: {run.noise.too_much}; its ratios count for nothing.")
         return "\n".join(lines)
 
     def _circumstances(self) -> str:
         lines = [f"- {name.replace('_', ' ')}: {value}" for name, value in self.machine.items() if value is not None]
-        loads = ", ".join(f"{one.noise.load_1m:g} ({one.noise.busy_cores:g} cores busy)" for one in self.rounds)
+        loads = "; ".join(str(one.runs[0].noise) for one in self.rounds if one.runs)
         when = f"{self.began:%Y-%m-%d %H:%M %Z}"
         return "\n".join([f"Measured {when} on:", "", *lines, f"- load before each round: {loads}"])
 

@@ -32,6 +32,7 @@ def fill(brokers: str, topic: str, *, partitions: int, each: int, size: int) -> 
             "enable.idempotence": True,
             "linger.ms": 50,
             "message.max.bytes": _LARGEST_RECORD,
+            "log_level": 3,
             "queue.buffering.max.messages": 500_000,
         }
     )
