@@ -6,7 +6,7 @@ status while it lasts. An error that does not pass is returned, for the loop to 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import msgspec
@@ -20,6 +20,8 @@ __all__ = ["Diagnosis", "ReportedError"]
 _BROKER: Final = re.compile(r"(?:\S+://)?(?P<name>\S+:\d+/(?:bootstrap|\d+))")
 _LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 """Refused after they were accepted, credentials may be refused only while a broker starts: that passes, or it shows."""
+_OF_A_TOPIC: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED", "TOPIC_EXCEPTION"})
+"""The client's words for these leave out which topic it is."""
 
 
 class ReportedError(Protocol):
@@ -78,14 +80,19 @@ class Diagnosis:
         """Return what is wrong, a line each."""
         return self._conditions.texts()
 
-    def trouble(self, error: ReportedError, where: Where) -> ClientError | None:
-        """Take in an error of the client. Returns it where it does not pass by itself."""
+    def trouble(self, error: ReportedError, where: Where, topics: Iterable[str] = ()) -> ClientError | None:
+        """Take in an error of the client, about one of these topics where it is about any.
+
+        Returns it where it does not pass by itself.
+        """
         found = classify(error.name(), error.str(), where, fatal=error.fatal())
         match found.kind:
             case Kind.FATAL | Kind.AUTH if self._joined and found.code in _LATE_CREDENTIALS and not error.fatal():
                 self._passing(found)
             case Kind.PASSING:
                 self._passing(found)
+            case Kind.FATAL | Kind.AUTH if found.code in _OF_A_TOPIC:
+                return replace(found, reason=f"topic {' or '.join(topics)}: {found.reason}")
             case Kind.FATAL | Kind.AUTH | Kind.OFFSET_RESET | Kind.PARTITION | Kind.UNKNOWN_TOPIC:
                 return found
             case _:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from humus.errors import HumusError, ProcessingFailed
+from humus.errors import BrokerError, HumusError, ProcessingFailed
 from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
@@ -307,7 +307,12 @@ class PollLoop:
                 core.member_gone(found.code, now)
 
     def _trouble(self, error: Any, tp: TopicPartition | None, now: float) -> None:
-        found = self._diagnosis.trouble(error, Where.CALLBACK if tp is None else Where.RECORD)
+        if isinstance(self._error, BrokerError):
+            return  # what follows from it says nothing new
+        if tp is None:
+            found = self._diagnosis.trouble(error, Where.CALLBACK, self._subscriptions)
+        else:
+            found = self._diagnosis.trouble(error, Where.RECORD, [tp.topic])
         if found is None:
             return
         if found.kind in (Kind.FATAL, Kind.AUTH):
