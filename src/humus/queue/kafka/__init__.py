@@ -55,6 +55,10 @@ __all__ = [
 ]
 
 
+# Logs name them by where users import them from.
+Reject.__module__ = RetryLater.__module__ = __name__
+
+
 def __getattr__(name: str) -> Any:
     if name == "Settings":  # brings pydantic's models with it, so only for who asks
         from humus.queue.kafka._settings import Settings  # noqa: PLC0415
