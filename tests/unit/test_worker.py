@@ -6,23 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.pieces import piece, tp_of
 
 from humus.queue import kafka
 from humus.queue.kafka._commands import Halted, WorkerDone, WorkerEvent
-from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription, at_least_once
 from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
-from humus.testing import message
 
-KEY = Key(TopicPartition("test", 0), 1)
+KEY = Key(tp_of(), 1)
 WITHIN = 30.0
-
-
-def piece(*offsets: int) -> Piece:
-    """Make a piece of records with these offsets."""
-    records = [message(offset=offset)._raw for offset in offsets]
-    return Piece(records, offsets[0], offsets[-1] + 1, 0, -1)
 
 
 def run(
@@ -77,7 +70,7 @@ def test_the_record_in_flight_at_a_drain_counts_as_handled(kind: str) -> None:
             workers[0].drain(finish=False)
         handled.append(msg.offset)
 
-    last = run(subscribe(kind, process), [piece(0, 1, 2, 3), piece(4)], workers.append)
+    last = run(subscribe(kind, process), [piece([0, 1, 2, 3]), piece([4])], workers.append)
     assert handled == [0, 1]
     assert last == WorkerDone(KEY, 2)
 
@@ -91,7 +84,7 @@ def test_a_skipped_record_in_flight_at_a_drain_counts_as_handled(kind: str) -> N
         workers[0].drain(finish=False)
         raise kafka.Reject
 
-    last = run(subscribe(kind, process, on_failure=kafka.skip()), [piece(0, 1)], workers.append)
+    last = run(subscribe(kind, process, on_failure=kafka.skip()), [piece([0, 1])], workers.append)
     assert last == WorkerDone(KEY, 1)
 
 
@@ -99,7 +92,7 @@ def test_a_skipped_record_in_flight_at_a_drain_counts_as_handled(kind: str) -> N
 def test_everything_handed_over_is_finished(kind: str) -> None:
     """D23: a drain that lets finish ends behind the last record, gaps in the offsets or not."""
     handled: list[int] = []
-    last = run(subscribe(kind, lambda msg: handled.append(msg.offset)), [piece(3, 5, 9), piece(12, 13)])
+    last = run(subscribe(kind, lambda msg: handled.append(msg.offset)), [piece([3, 5, 9]), piece([12, 13])])
     assert handled == [3, 5, 9, 12, 13]
     assert last == WorkerDone(KEY, 14)
 
@@ -108,7 +101,7 @@ def test_everything_handed_over_is_finished(kind: str) -> None:
 def test_a_stale_record_is_not_handed_over(kind: str) -> None:
     """D1: a record below the next expected offset is dropped, inside a piece too."""
     handled: list[int] = []
-    run(subscribe(kind, lambda msg: handled.append(msg.offset)), [piece(3, 4, 2, 5)])
+    run(subscribe(kind, lambda msg: handled.append(msg.offset)), [piece([3, 4, 2, 5])])
     assert handled == [3, 4, 5]
 
 
@@ -122,7 +115,7 @@ def test_a_halted_worker_says_where(kind: str) -> None:
         if msg.offset == 4:
             raise kafka.Reject("broken")
 
-    last = run(subscribe(kind, process), [piece(3, 4, 5)])
+    last = run(subscribe(kind, process), [piece([3, 4, 5])])
     assert handled == [3, 4]
     assert isinstance(last, Halted)
     assert (last.failure.offset, last.failure.reason) == (4, "broken")
@@ -138,5 +131,5 @@ def test_a_drain_ends_the_wait_before_a_retry(kind: str) -> None:
         raise RuntimeError("later")
 
     retry = kafka.Retry(initial=3600, maximum=3600)
-    last = run(subscribe(kind, process, retry=retry), [piece(7, 8)], workers.append)
+    last = run(subscribe(kind, process, retry=retry), [piece([7, 8])], workers.append)
     assert last == WorkerDone(KEY, 7)
