@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from humus.queue.kafka._message import RawRecord, TopicPartition
 from humus.queue.kafka._offsets import Offsets
@@ -90,6 +90,9 @@ class State(Enum):
     HALTED = "halted"
     DRAINING = "draining"
     GONE = "gone"
+
+
+_LIVING: Final = frozenset({State.RUNNING, State.HALTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,11 @@ class Partition:
         return bool(self._held or self._on_the_way)
 
     @property
+    def hands_over(self) -> bool:
+        """Whether what it holds may go to the worker: also where its log cannot be read on."""
+        return self.state in _LIVING and not self.held_back
+
+    @property
     def settled(self) -> bool:
         """Whether a draining partition can be given back with nothing left to come again."""
         return not self.has_worker and self.committing is None and not self._on_the_way and not self.behind
@@ -237,7 +245,7 @@ class Partition:
 
     def next_pieces(self) -> list[Piece]:
         """At least once: what the worker gets now. At most once nothing but a confirmed commit feeds the worker."""
-        if self.semantic is Semantic.AT_MOST_ONCE or self.held_back or self.state is not State.RUNNING:
+        if self.semantic is Semantic.AT_MOST_ONCE or not self.hands_over:
             return []
         return self._feed(self._take_held())
 
@@ -303,8 +311,7 @@ class Partition:
         return (
             bool(self._held)
             and self.semantic is Semantic.AT_MOST_ONCE
-            and self.state is State.RUNNING
-            and not self.held_back
+            and self.hands_over
             and self.committing is None
             and len(self._chunks) < _CHUNKS_AHEAD
         )
@@ -348,7 +355,7 @@ class Partition:
         if self.closed:
             return 0, 0  # they left the buffer then
         self._held.extendleft(reversed(pieces))
-        return (0, 0) if self.state is State.RUNNING else self._drop_held()
+        return (0, 0) if self.state in _LIVING else self._drop_held()
 
     # -- failures -----------------------------------------------------------------------------------------------
 
