@@ -89,9 +89,7 @@ moves = st.lists(
 
 
 @given(st.integers(1, 12), st.integers(1, 200_000), moves)
-def test_the_books_are_a_models_and_the_bound_holds(
-    partitions: int, record: int, moves: list[tuple[str, int]]
-) -> None:
+def test_the_books_are_a_models_and_the_bound_holds(partitions: int, record: int, moves: list[tuple[str, int]]) -> None:
     """D50: whatever happens, the sums are those of the model, and stay below the buffer plus one batch."""
     world = shell(partitions, record)
     gone: set[TopicPartition] = set()

@@ -76,7 +76,9 @@ def test_header_is_the_last_of_its_name() -> None:
     assert message().header("a") is None
 
 
-@pytest.mark.parametrize("name", ["value", "key", "offset", "topic", "partition", "headers", "timestamp", "attrs", "new"])
+@pytest.mark.parametrize(
+    "name", ["value", "key", "offset", "topic", "partition", "headers", "timestamp", "attrs", "new"]
+)
 def test_a_message_cannot_be_changed(name: str) -> None:
     """It is safe to keep and to hand to other threads."""
     msg: Any = message(b"x")

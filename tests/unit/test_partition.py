@@ -298,9 +298,7 @@ def test_a_halt_keeps_what_is_below_and_drops_what_is_above() -> None:
     assert partition.next_pieces() == []
 
 
-@pytest.mark.parametrize(
-    ("semantic", "name"), [(Semantic.AT_LEAST_ONCE, "skipped"), (Semantic.AT_MOST_ONCE, "failed")]
-)
+@pytest.mark.parametrize(("semantic", "name"), [(Semantic.AT_LEAST_ONCE, "skipped"), (Semantic.AT_MOST_ONCE, "failed")])
 def test_a_record_given_up_is_counted(semantic: Semantic, name: str) -> None:
     """D21 D31: at least once it is skipped, at most once it failed."""
     partition = Partition(Key(tp_of(), 1), semantic)
