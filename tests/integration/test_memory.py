@@ -1,16 +1,66 @@
 """Memory is bounded, and a full buffer costs no second fetch (D50)."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from humus.queue.kafka import Subscription, at_least_once, at_most_once
+from tests.integration.conftest import MakeRuntime, one_protocol
 from tests.integration.memory_probe import Findings
-from tests.kafka.access import Kafka, MakeTopic
+from tests.integration.service import Gate, Recorder, eventually, running
+from tests.kafka.access import Kafka, MakeTopic, Produce
+from tests.kafka.records import Record
 
 _MIB = 1024 * 1024
+
+
+@pytest.mark.asyncio
+@one_protocol
+@pytest.mark.parametrize("factory", [at_least_once, at_most_once])
+async def test_the_buffer_is_bounded(
+    factory: Callable[[str, Any], Subscription],
+    topic: MakeTopic,
+    produce: Produce,
+    runtime: MakeRuntime,
+) -> None:
+    """With every handler stuck no more is taken from the client than the buffer holds (D22, D50)."""
+    partitions, count, value, buffer = 3, 120, bytes(100 * 1024), 4 * _MIB
+    name = topic(partitions)
+    await asyncio.to_thread(produce, name, *(Record(value, partition=at % partitions) for at in range(count)))
+    recorder, gate = Recorder(), Gate("async")
+    member = runtime(factory(name, recorder.processor("async", gate.work)), buffer_max_bytes=buffer)
+
+    def held() -> int:
+        return sum(at.in_flight for at in member.status().partitions) * len(value)
+
+    async with running(member):
+        await eventually(recorder.running, lambda busy: busy == set(range(partitions)))
+        await eventually(held, lambda size: size > buffer // 4)
+        await eventually(_unchanged(held))
+        assert held() <= buffer + buffer // 4
+        gate.open()
+        await eventually(recorder.count, lambda handled: handled == count)
+    assert recorder.handled == {at: list(range(count // partitions)) for at in range(partitions)}
+
+
+def _unchanged(ask: Callable[[], int], seconds: float = 1.5) -> Callable[[], bool]:
+    """Return a condition: the answer has not changed for a while."""
+    last: list[tuple[int, float]] = []
+
+    def unchanged() -> bool:
+        now = ask()
+        if not last or last[-1][0] != now:
+            last.append((now, time.monotonic()))
+        return time.monotonic() - last[-1][1] > seconds
+
+    return unchanged
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and TCP_INFO")
