@@ -53,6 +53,11 @@ class Broker:
         return self._folder / "broker.log"
 
     @property
+    def data(self) -> Path:
+        """The folder of its logs: a folder a partition, `{topic}-{partition}`."""
+        return self._folder / "data"
+
+    @property
     def pid(self) -> int:
         """The process's number; only while it runs."""
         return self._running().pid

@@ -83,6 +83,11 @@ class Tools:
         files = ",".join(str(segment) for segment in segments)
         return self._run("org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", files)
 
+    def dump_groups(self, *segments: Path) -> str:
+        """Run `DumpLogSegments` on log files of `__consumer_offsets` and return what the coordinator wrote."""
+        files = ",".join(str(segment) for segment in segments)
+        return self._run("org.apache.kafka.tools.DumpLogSegments", "--offsets-decoder", "--files", files)
+
     @property
     def _at_server(self) -> tuple[str, str]:
         return "--bootstrap-server", self._bootstrap
