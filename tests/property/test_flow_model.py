@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pieces import tp_of
 
 from humus.queue.kafka._flow import TURN, Flow
 from humus.queue.kafka._message import TopicPartition
-from tests.pieces import tp_of
 
 POLL = 0.01
 """Seconds between two polls."""
@@ -17,7 +17,7 @@ POLL = 0.01
 
 @dataclass
 class Shell:
-    """Does what the loop does with a `Flow`: takes no more than it may, of none that is paused, and accounts for all."""
+    """Does what the loop does with a `Flow`: takes no more than it may, of none that is paused; accounts for all."""
 
     flow: Flow
     tps: list[TopicPartition]

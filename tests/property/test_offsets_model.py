@@ -42,7 +42,7 @@ def ranges_of(start: int, gaps: list[int]) -> list[tuple[int, int]]:
 
 @given(logs, st.data())
 def test_the_watermark_is_the_end_of_the_unbroken_handled_run(log: tuple[int, list[int]], data: st.DataObject) -> None:
-    """D10: whatever the order of receiving and handling, nothing unhandled is passed and nothing handled is left out."""
+    """D10: in any order of receiving and handling, nothing unhandled is passed and nothing handled is left out."""
     model, offsets = Model(log[0]), Offsets(log[0])
     coming = ranges_of(*log)
     while coming or len(model.done) < len(model.ranges):

@@ -2,10 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.pieces import offsets_of, piece, tp_of
 
 from humus.queue.kafka._partition import MAX_CHUNK, Key, Partition, Piece
 from humus.queue.kafka._subscription import Semantic
-from tests.pieces import offsets_of, piece, tp_of
 
 batches = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10_000)), min_size=2, max_size=40)
 """The gap before each record, and its size."""
@@ -53,7 +53,9 @@ def test_at_most_once_hands_each_record_over_once_and_in_order(
 ) -> None:
     """D20 D22: through all chunks and refusals each record reaches the worker once, in order, behind its commit."""
     partition = Partition(Key(tp_of(), 1), Semantic.AT_MOST_ONCE)
-    received, got, size, freed = [], [], 0, 0
+    received: list[int] = []
+    got: list[int] = []
+    size = freed = 0
     coming = list(drawn)
     now = 0.0
     while coming or partition.chunk_wanted or partition.waits_for_commit:

@@ -73,6 +73,22 @@ class _Request:
     process: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Rebalance:
+    """ "assigned", "revoked", "lost", or "unreadable": heard in the next round."""
+
+    what: str
+    tps: list[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The answer to a commit, heard in the next round."""
+
+    request: _Request
+    error: str | None
+
+
 class World:
     """A group of this member and one other, the topics' logs, and one process of ours after the other."""
 
@@ -87,7 +103,7 @@ class World:
         sizes = {"orders": rules.at_least_once, "metrics": rules.at_most_once}
         self.semantics = {topic: semantic for topic, semantic in semantics.items() if sizes[topic]}
         tps = [Place(topic, number) for topic in self.semantics for number in range(sizes[topic])]
-        self.logs = {tp: Log(tp, self.semantics[tp.topic]) for tp in tps}
+        self.logs: dict[TopicPartition, Log] = {tp: Log(tp, self.semantics[tp.topic]) for tp in tps}
         self.process = 0
         self.start()
 
@@ -105,7 +121,7 @@ class World:
         self.client = Client(self.logs, self.random, RECORD_BYTES)
         self.workers: dict[Key, Worker] = {}
         self.stopped = False
-        self.events: deque[tuple[str, list[TopicPartition]] | tuple[_Request, str | None]] = deque()
+        self.events: deque[_Rebalance | _Answer] = deque()
         self.requests: list[_Request] = []
         self.removed = False  # the broker does not know this member any more
         self.revoked_at = self.stop_by = math.inf
@@ -131,7 +147,7 @@ class World:
         tps = list(tps)
         self.note(f"{what} {_names(tps)}")
         self.seen[what] += 1
-        self.events.append((what, tps))
+        self.events.append(_Rebalance(what, tps))
 
     def remove_member(self) -> None:
         """Let the broker forget this member: its partitions are others' from now on, whatever it believes."""
@@ -144,9 +160,25 @@ class World:
         for request in self.requests:
             request.ownership = None
 
+    @property
+    def rebalance_queued(self) -> bool:
+        """Whether the next round brings a rebalance."""
+        return any(isinstance(event, _Rebalance) for event in self.events)
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether a rebalance is on: the client hears of no other one before it is over."""
+        return self.client.revoking is not None or self.rebalance_queued
+
+    @property
+    def steady(self) -> bool:
+        """Whether a rebalance may begin."""
+        return not (self.rebalancing or self.removed)
+
     def free(self) -> list[TopicPartition]:
         """Return the partitions that neither belong to this member nor are about to."""
-        coming = {tp for event in self.events if event[0] == "assigned" for tp in event[1]}
+        rebalances = [event for event in self.events if isinstance(event, _Rebalance)]
+        coming = {tp for event in rebalances if event.what == "assigned" for tp in event.tps}
         return [tp for tp in self.logs if tp not in self.client.assigned and tp not in coming]
 
     def other_member(self, tp: TopicPartition, most: int) -> None:
@@ -166,16 +198,17 @@ class World:
         request = self.requests.pop(0)
         tp, offset = request.tp, request.offset
         if request.ownership is None:
-            self.events.append((request, "UNKNOWN_MEMBER_ID"))
+            answer = _Answer(request, "UNKNOWN_MEMBER_ID")
         elif request.ownership != self._ownership.get(tp) or how == "refused":
-            self.events.append((request, "REBALANCE_IN_PROGRESS"))
+            answer = _Answer(request, "REBALANCE_IN_PROGRESS")
         else:
             self.logs[tp].commit(offset)
             if how == "silence":
                 self.logs[tp].excuse = "the answer to a commit was lost"
-            self.events.append((request, None if how == "ok" else "_TIMED_OUT"))
+            answer = _Answer(request, None if how == "ok" else "_TIMED_OUT")
+        self.events.append(answer)
         self.seen[f"commit {how}"] += 1
-        self.note(f"commit of {tp} at {offset}: {self.events[-1][1] or 'in force'}")
+        self.note(f"commit of {tp} at {offset}: {answer.error or 'in force'}")
 
     # -- one round of the loop ----------------------------------------------------------------------------------
 
@@ -191,23 +224,26 @@ class World:
         most = core.flow.take()
         happened = list(self.events)
         self.events.clear()
-        calls = [call for event in happened if (call := self._client_did(event)) is not None]
+        for event in happened:
+            if isinstance(event, _Rebalance):
+                self._client_did(event.what, event.tps)
         records = self.client.fetch(most)
         batch = sum(len(piece.records) for _, piece in records)
         assert batch <= most, "the simulated client must obey take()"
-        for name, tps in calls:
-            self._tell(name, tps)
+        for event in happened:
+            self._tell(event)
         for tp, piece in records:
             self._received += len(piece.records)
             core.received(tp, piece)
         self._obey()
         while self._said:
-            event = self._said.popleft()
-            core.worker_said(event, now)
-            if isinstance(event, WorkerDone | Halted | Fatal):
-                del self.workers[event.key]
-                if isinstance(event, Fatal):
-                    self._stops(now)
+            said = self._said.popleft()
+            core.worker_said(said, now)
+            if isinstance(said, WorkerDone | Halted | Fatal):
+                del self.workers[said.key]
+            if isinstance(said, Fatal):  # of whatever epoch: it ends the runtime (D34)
+                core.stop(now)
+                self._stops(now)
         self._obey()
         for key in core.active():
             core.moved(key, self.workers[key].position, now)
@@ -239,56 +275,48 @@ class World:
             self.logs[tp].excuse = "killed"
         self.start()
 
-    def _client_did(
-        self, event: tuple[str, list[TopicPartition]] | tuple[_Request, str | None]
-    ) -> tuple[str, list[TopicPartition]] | None:
-        """Change the client as its callback does; return what the core is to be told, unless it was told at once."""
-        what, rest = event
-        if isinstance(what, _Request):
-            if what.process != self.process:
-                return None
-            return f"answer {what.offset} {rest or ''}", [what.tp]
-        assert isinstance(rest, list)
+    def _client_did(self, what: str, tps: list[TopicPartition]) -> None:
+        """Change the client as its callback does; the core is told after the call."""
         client = self.client
         match what:
             case "assigned":
                 self.removed = False
-                client.assign(rest)
-                for tp in rest:
+                client.assign(tps)
+                for tp in tps:
                     self.logs[tp].taken_over()
                     self._ownership[tp] = self.random.getrandbits(60)
                     self._promised[tp] = -1
                     self._chunks[tp] = []
             case "revoked":
                 assert client.revoking is None
-                client.revoking = rest
+                client.revoking = tps
                 self.revoked_at = self.now
             case "lost":
-                for tp in rest:
+                for tp in tps:
                     self.logs[tp].excuse = "lost"
                     self._ownership.pop(tp, None)
-                client.unassign(rest)
+                client.unassign(tps)
             case "unreadable":
-                client.unreadable.update(rest)
-        return what, rest
+                client.unreadable.update(tps)
 
-    def _tell(self, name: str, tps: Sequence[TopicPartition]) -> None:
+    def _tell(self, event: _Rebalance | _Answer) -> None:
         core, now = self.core, self.now
-        match name.split():
-            case ["assigned"]:
+        match event:
+            case _Answer(request=request, error=error):
+                if request.process == self.process:
+                    self._tell_answer(request.tp, request.offset, error)
+            case _Rebalance(what="assigned", tps=tps):
                 core.assigned(tps, now)
-            case ["revoked"]:
+            case _Rebalance(what="revoked", tps=tps):
                 core.revoked(tps, now)
-            case ["lost"]:
+            case _Rebalance(what="lost", tps=tps):
                 core.lost(tps, now)
-            case ["unreadable"]:
-                core.unreadable(tps[0], "TOPIC_AUTHORIZATION_FAILED", "not allowed", now)
-            case ["answer", offset, *error]:
-                self._tell_answer(tps[0], int(offset), "".join(error))
+            case _Rebalance(tps=[tp]):
+                core.unreadable(tp, "TOPIC_AUTHORIZATION_FAILED", "not allowed", now)
 
-    def _tell_answer(self, tp: TopicPartition, offset: int, error: str) -> None:
+    def _tell_answer(self, tp: TopicPartition, offset: int, error: str | None) -> None:
         assert self._committing.pop(tp) == offset
-        if not error:
+        if error is None:
             self._promised[tp] = max(self._promised.get(tp, -1), offset)
             self.core.commit_confirmed(tp, offset, self.now)
             return
@@ -313,27 +341,35 @@ class World:
             case Drain(key=key, finish=finish):
                 self.workers[key].drain(finish=finish)
             case Cancel(key=key):
-                self.cancels += 1
-                self.seen["cancel"] += 1
-                self.logs[key.tp].excuse = "its worker was cancelled or left behind"
-                self.workers[key].cancel()
-            case Pause(tps=tps):
-                assert all(tp in self.client.assigned for tp in tps) or self.removed, "pauses what is not assigned"
-                self.client.paused.update(tps)
-                self.seen["pause"] += 1
-            case Resume(tps=tps):
-                self.client.paused.difference_update(tps)
-                self.seen["resume"] += 1
+                self._cancel(key)
+            case Pause(tps=tps) | Resume(tps=tps):
+                self._pause(tps, pause=isinstance(command, Pause))
             case Commit(offsets=offsets):
                 self._commit({tp: offset for tp, (offset, _) in offsets.items()})
             case GiveBack(tps=tps):
                 self._give_back(list(tps))
             case Stopped():
                 self._stop_ends()
-            case Notice(text=text, tp=tp):
-                self.note(f"notice: {tp or ''} {text}")
-                if tp is not None and "not handled and lost: offsets" in text:
-                    self.logs[tp].excuse = "named as lost"
+            case Notice():
+                self._notice(command)
+
+    def _cancel(self, key: Key) -> None:
+        self.cancels += 1
+        self.seen["cancel"] += 1
+        self.logs[key.tp].excuse = "its worker was cancelled or left behind"
+        self.workers[key].cancel()
+
+    def _pause(self, tps: Sequence[TopicPartition], *, pause: bool) -> None:
+        assert self.removed or all(tp in self.client.assigned for tp in tps), f"{_names(tps)} is not assigned"
+        self.client.paused.difference_update(tps)
+        if pause:
+            self.client.paused.update(tps)
+        self.seen["pause" if pause else "resume"] += 1
+
+    def _notice(self, notice: Notice) -> None:
+        self.note(f"notice: {notice.tp or ''} {notice.text}")
+        if notice.tp is not None and "not handled and lost: offsets" in notice.text:
+            self.logs[notice.tp].excuse = "named as lost"
 
     def _feed(self, command: Feed) -> None:
         key = command.key

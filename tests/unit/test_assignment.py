@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import pytest
+from tests.pieces import offsets_of, piece, tp_of
 
 from humus.queue.kafka._assignment import COMMIT_GRACE, Assignment
 from humus.queue.kafka._commands import (
@@ -22,12 +23,12 @@ from humus.queue.kafka._commands import (
     Resume,
     Stopped,
     WorkerDone,
+    WorkerEvent,
 )
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Failure, Key
 from humus.queue.kafka._subscription import Semantic
-from tests.pieces import offsets_of, piece, tp_of
 
 C = TypeVar("C", bound=Command)
 
@@ -129,12 +130,13 @@ def test_each_assignment_is_a_new_epoch(core: Core) -> None:
     old = core.key()
     core.assigned([A], 1.0)
     core.received(A, piece([0]))
+    core.worker_said(WorkerDone(old, 0), 1.0)
     assert core.key().epoch > old.epoch
     core.moved(old, 1, 1.0)
     core.worker_said(Failing(old, failure(0)), 1.0)
     core.worker_said(Halted(old, failure(0)), 1.0)
     assert core.views()[0].position == 0
-    assert core.view() == "paused" or core.view() == "running"
+    assert core.view() == "running"
 
 
 # -- revoke -------------------------------------------------------------------------------------------------------
@@ -407,14 +409,12 @@ def test_whatever_a_left_behind_worker_says_it_can_only_end(core: Core, said: st
     core.received(A, piece(range(5)))
     core.commands()
     core.worker_said(Failed(old, failure(0)), 2.5)
-    core.worker_said(
-        {
-            "done": WorkerDone(old, 5),
-            "halted": Halted(old, failure(4)),
-            "fatal": Fatal(old, 4, 4, SystemExit()),
-        }[said],
-        3.0,
-    )
+    last_words: dict[str, WorkerEvent] = {
+        "done": WorkerDone(old, 5),
+        "halted": Halted(old, failure(4)),
+        "fatal": Fatal(old, 4, 4, SystemExit()),
+    }
+    core.worker_said(last_words[said], 3.0)
     assert core.view() in ("running", "paused")
     assert core.views()[0].position == 0
     assert core.counts().skipped == 0

@@ -1,11 +1,11 @@
 """Commits: when, what, one in flight a partition, and what becomes of an answer."""
 
 import pytest
+from tests.pieces import offsets_of, piece, tp_of
 
 from humus.queue.kafka._commits import Commits
 from humus.queue.kafka._partition import Key, Partition, State
 from humus.queue.kafka._subscription import Semantic
-from tests.pieces import offsets_of, piece, tp_of
 
 
 def handled(records: int, number: int = 0, epoch: int = 1) -> Partition:

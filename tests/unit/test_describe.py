@@ -8,7 +8,7 @@ import pytest
 from humus.queue.kafka._describe import MAX_MESSAGE, MAX_STACK, error_message, error_stack, error_type
 
 
-class Mute(Exception):
+class MuteError(Exception):
     """An exception that cannot say what it is."""
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ def raised(error: Exception, deep: int = 0) -> Exception:
     [
         (ValueError(), "ValueError"),
         (json.JSONDecodeError("x", "y", 0), "json.decoder.JSONDecodeError"),
-        (Mute(), f"{__name__}.Mute"),
+        (MuteError(), f"{__name__}.MuteError"),
     ],
 )
 def test_the_type_is_its_qualified_name(error: Exception, name: str) -> None:
@@ -43,7 +43,7 @@ def test_the_type_is_its_qualified_name(error: Exception, name: str) -> None:
 
 def test_an_exception_whose_str_raises_is_described_all_the_same() -> None:
     """A broken `__str__` must not hide the failure it describes."""
-    assert error_message(Mute()) == "(its message cannot be read: ZeroDivisionError)"
+    assert error_message(MuteError()) == "(its message cannot be read: ZeroDivisionError)"
 
 
 @pytest.mark.parametrize("text", ["x" * 5_000_000, "ä" * 5000, "€" * 5000, "😀" * 5000])

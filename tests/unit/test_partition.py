@@ -1,10 +1,10 @@
 """One partition in one epoch: every change of its state, what it commits, what it hands out, how it ends."""
 
 import pytest
+from tests.pieces import offsets_of, piece, tp_of
 
 from humus.queue.kafka._partition import MAX_CHUNK, Failure, Key, Partition, State
 from humus.queue.kafka._subscription import Semantic
-from tests.pieces import offsets_of, piece, tp_of
 
 
 def at_least_once() -> Partition:
