@@ -65,14 +65,14 @@ async def test_a_failing_partition(
 
 
 async def test_seven_of_eight_stuck_with_a_full_buffer(
-    kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, runtime: MakeRuntime, kind: Kind
+    kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, runtime: MakeRuntime
 ) -> None:
     """Seven partitions stuck, with more records waiting than the buffer holds, leave room for the eighth (D2, D50)."""
     name = topic(8)
     each, count, value = 400, 800, bytes(2048)  # seven times 1 MB, for a buffer of 4 MiB
     await asyncio.to_thread(produce, name, *(Record(value, partition=at % 8) for at in range(8 * each)))
-    recorder, gate = Recorder(), Gate(kind, lambda message: message.partition < 7)
-    member = runtime(at_least_once(name, recorder.processor(kind, gate.work)), buffer_max_bytes=_BUFFER)
+    recorder, gate = Recorder(), Gate("async", lambda message: message.partition < 7)
+    member = runtime(at_least_once(name, recorder.processor("async", gate.work)), buffer_max_bytes=_BUFFER)
     async with running(member):
         await eventually(recorder.running, lambda busy: busy >= set(range(7)))
         await asyncio.to_thread(produce, name, *(Record(value, partition=7) for _ in range(count)))

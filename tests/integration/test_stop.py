@@ -138,14 +138,14 @@ async def test_a_handler_that_outlasts_the_drain(
     assert await asyncio.to_thread(kafka.admin.committed, group, name) == {0: 7, 1: 20}
 
 
-async def test_with_the_brokers_away(breakable: Kafka, kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+async def test_with_the_brokers_away(breakable: Kafka, caplog: pytest.LogCaptureFixture) -> None:
     """With no broker that answers the runtime ends all the same, within 10 s of the drain, and says so (D60)."""
     name, group = fresh("topic"), fresh("group")
     await asyncio.to_thread(breakable.admin.create_topic, name)
     await asyncio.to_thread(breakable.records.produce, name, *(b"x" for _ in range(20)))
-    recorder, gate = Recorder(), Gate(kind, lambda message: message.offset == 10)
-    options = {**defaults("classic"), "commit_interval": 60, "drain_timeout": 5}
-    member = Runtime(breakable.bootstrap, group, at_least_once(name, recorder.processor(kind, gate.work)), **options)
+    recorder, gate = Recorder(), Gate("async", lambda message: message.offset == 10)
+    options = {**defaults("classic"), "session_timeout": 30, "commit_interval": 60, "drain_timeout": 2}
+    member = Runtime(breakable.bootstrap, group, at_least_once(name, recorder.processor("async", gate.work)), **options)
     (broker,) = breakable.cluster.brokers
     clock = asyncio.get_running_loop().time
     async with running(member) as task:
@@ -158,7 +158,7 @@ async def test_with_the_brokers_away(breakable: Kafka, kind: Kind, caplog: pytes
             await eventually(lambda: recorder.handled[0][-1:] == [10])
             drained = clock()
             await task
-            assert clock() - drained < _CLOSED_WITHIN + 5, "the drain may take 5 s"
+            assert clock() - drained < 2 + _CLOSED_WITHIN + 2, "the drain may take 2 s; the rest is for a busy machine"
         finally:
             broker.thaw()
     assert recorder.handled == {0: list(range(11))}
