@@ -75,8 +75,8 @@ async def test_one_fetch_at_a_time(kafka_cluster: Kafka, protocol: Protocol) -> 
 
 async def test_a_limit_that_is_no_limit(kafka_cluster: Kafka, protocol: Protocol) -> None:
     """At or above the number of brokers the limit asks for nothing: no partition is paused (D51)."""
-    name = fresh("topic")
-    await asyncio.to_thread(kafka_cluster.admin.create_topic, name, _PARTITIONS)
+    name, partitions = fresh("topic"), 6
+    await asyncio.to_thread(kafka_cluster.admin.create_topic, name, partitions)
     recorder = Recorder()
     member = Runtime(
         kafka_cluster.bootstrap,
@@ -87,7 +87,7 @@ async def test_a_limit_that_is_no_limit(kafka_cluster: Kafka, protocol: Protocol
     )
     async with running(member):
         for round_ in range(1, 6):
-            everywhere = (Record(b"x", partition=at) for at in range(_PARTITIONS))
+            everywhere = (Record(b"x", partition=at) for at in range(partitions))
             await asyncio.to_thread(kafka_cluster.records.produce, name, *everywhere)
-            await eventually(recorder.count, lambda count, expected=round_ * _PARTITIONS: count == expected)  # type: ignore[misc]
+            await eventually(recorder.count, lambda count, expected=round_ * partitions: count == expected)  # type: ignore[misc]
             assert {at.state for at in member.status().partitions} == {"running"}
