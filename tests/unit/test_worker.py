@@ -9,7 +9,7 @@ import pytest
 from tests.pieces import piece, tp_of
 
 from humus.queue import kafka
-from humus.queue.kafka._commands import Halted, WorkerDone, WorkerEvent
+from humus.queue.kafka._commands import Failing, Fatal, Halted, WorkerDone, WorkerEvent
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription, at_least_once
 from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
@@ -133,3 +133,85 @@ def test_a_drain_ends_the_wait_before_a_retry(kind: str) -> None:
     retry = kafka.Retry(initial=3600, maximum=3600)
     last = run(subscribe(kind, process, retry=retry), [piece([7, 8])], workers.append)
     assert last == WorkerDone(KEY, 7)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds; the caller bounds the time."""
+    while not condition():  # noqa: ASYNC110 - nothing in a worker signals what a test waits for
+        await asyncio.sleep(0)
+
+
+def run_beside(processor: Callable[[kafka.Message], Any], beside: Callable[[AsyncWorker], Any]) -> list[WorkerEvent]:
+    """Hand records 0 to 2 to an async worker, do something to it, hand it record 3, and return all it said."""
+    said: list[WorkerEvent] = []
+
+    async def on_loop() -> None:
+        loop = asyncio.get_running_loop()
+        subscription = at_least_once("test", processor, retry=kafka.Retry(initial=0.05))
+        worker = AsyncWorker(KEY, subscription, said.append, loop, set())
+        worker.feed([piece([0, 1, 2])])
+        worker.wake()
+        await beside(worker)
+        worker.feed([piece([3])])
+        worker.drain(finish=True)
+        worker.wake()
+        await until(lambda: any(isinstance(event, WorkerDone | Halted | Fatal) for event in said))
+
+    asyncio.run(asyncio.wait_for(on_loop(), WITHIN))
+    return said
+
+
+def test_a_handler_that_cancels_itself_has_failed() -> None:
+    """D34: a cancellation that the runtime did not ask for is a failure like any other; the partition goes on."""
+    tries: list[int] = []
+
+    async def processor(msg: kafka.Message) -> None:
+        tries.append(msg.offset)
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
+        if len(tries) == 2:
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async def nothing(_worker: AsyncWorker) -> None:
+        pass
+
+    failing, last = run_beside(processor, nothing)
+    assert tries == [0, 1, 1, 2, 3]
+    assert isinstance(failing, Failing)
+    assert (failing.failure.offset, failing.failure.error_type) == (1, "asyncio.exceptions.CancelledError")
+    assert last == WorkerDone(KEY, 4)
+
+
+@pytest.mark.parametrize("when", ["before its first step", "between records", "at rest", "in a retry's wait"])
+def test_a_worker_ends_only_when_it_is_told_to(when: str) -> None:
+    """D72: somebody who cancels all tasks of the loop does not leave a partition standing still."""
+    handled: list[int] = []
+    cancelled = False
+
+    async def processor(msg: kafka.Message) -> None:
+        if when == "in a retry's wait" and msg.offset == 1 and not cancelled:
+            raise RuntimeError("later")
+        handled.append(msg.offset)
+
+    def is_there(worker: AsyncWorker) -> bool:
+        return {
+            "before its first step": True,
+            "between records": len(handled) == 1,
+            "at rest": len(handled) == 3 and worker.message is None,
+            "in a retry's wait": worker.attempt == 2,
+        }[when]
+
+    async def cancel(worker: AsyncWorker) -> None:
+        nonlocal cancelled
+        await until(lambda: is_there(worker))
+        cancelled = True
+        assert worker.task is not None
+        worker.task.cancel()
+        if when != "before its first step":
+            await asyncio.sleep(0)
+
+    said = run_beside(processor, cancel)
+    assert handled == [0, 1, 2, 3]
+    assert said[-1] == WorkerDone(KEY, 4)

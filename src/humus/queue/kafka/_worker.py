@@ -203,15 +203,21 @@ class AsyncWorker(Worker):
     def wake(self) -> None:
         """Start, go on, or be cancelled: whatever the poll thread asked for. On the loop."""
         self._idle = False
-        if self.task is None:
-            self.task = self._loop.create_task(self._run(), name=f"humus {self.key.tp} epoch {self.key.epoch}")
-            self.task.add_done_callback(self._task_done)
+        task = self.task or self._start()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         if self._cancelled:
-            self.task.cancel()
+            task.cancel()
+
+    def _start(self) -> asyncio.Task[None]:
+        self.task = task = self._loop.create_task(self._run(), name=f"humus {self.key.tp} epoch {self.key.epoch}")
+        task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._cancelled:  # by somebody else, before its first step
+            self._start()
+            return
         error = None if task.cancelled() else task.exception()
         if error is not None:  # a defect of ours, never the processor's: stop loudly rather than stand still
             self._last = Fatal(self.key, self.position, self.position, error)
@@ -279,7 +285,7 @@ class AsyncWorker(Worker):
         return True
 
     async def _recover(self, message: Message, error: BaseException) -> bool:
-        if self._asked_to_cancel(error):
+        if self._is_our_cancellation(error):
             raise error
         recovery = self._recovery(message, error)
         answer: BaseException | None = None
@@ -292,7 +298,7 @@ class AsyncWorker(Worker):
                 try:
                     await self._handler.call(message)
                 except BaseException as again:
-                    if self._asked_to_cancel(again):
+                    if self._is_our_cancellation(again):
                         raise
                     answer = again
                 wait = recovery.send(answer)
@@ -301,8 +307,15 @@ class AsyncWorker(Worker):
         finally:
             self.attempt = 1
 
-    def _asked_to_cancel(self, error: BaseException) -> bool:
-        return isinstance(error, asyncio.CancelledError) and self.task is not None and self.task.cancelling() > 0
+    def _is_our_cancellation(self, error: BaseException) -> bool:
+        """Tell whether the poll thread asked for it. Any other one is the handler's failure, or means nothing (D34):
+        a worker that ended by itself would leave its partition standing still.
+        """
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        while not self._cancelled and self.task is not None and self.task.cancelling():
+            self.task.uncancel()
+        return self._cancelled
 
     async def _wait_out(self, seconds: float) -> bool:
         """Wait before the next attempt; `False` when the worker is to end instead."""
@@ -321,6 +334,9 @@ class AsyncWorker(Worker):
         try:
             if seconds is None or not self.leave:
                 await waiter
+        except asyncio.CancelledError as error:
+            if self._is_our_cancellation(error):
+                raise
         finally:
             self._waiter = None
             if timer is not None:
@@ -333,7 +349,11 @@ class AsyncWorker(Worker):
             self._slice = max(1, self._slice // 2)
         elif elapsed < _SLICE_SECONDS / 2:
             self._slice = min(_MAX_SLICE, self._slice * 2)
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            if self._is_our_cancellation(error):
+                raise
         self._ran = 0
         self._since = time.perf_counter()
 
