@@ -135,7 +135,7 @@ class Client:
             records = self._consumer.consume(most, timeout)
         if any(map(Record.error, records)):
             records = [record for record in records if not self._is_error(record)]
-        came_back = self._came_back()
+        came_back = _came_back(self._events)
         if came_back:
             self.fetch_afresh(came_back)
             records = [record for record in records if _tp_of(record) not in came_back]
@@ -149,13 +149,6 @@ class Client:
         tp = TopicPartition(topic, -1 if partition is None else partition) if topic else None
         self._events.append(Trouble(error, tp))
         return True
-
-    def _came_back(self) -> set[TopicPartition]:
-        """Return the partitions that were lost and assigned within one call: its records may be of either epoch."""
-        if len(self._events) < 2:
-            return set()
-        lost = {tp for event in self._events if isinstance(event, Lost | Revoked) for tp in event.tps}
-        return {tp for event in self._events if isinstance(event, Assigned) for tp in event.tps if tp in lost}
 
     def fetch_afresh(self, tps: set[TopicPartition]) -> None:
         """Start these partitions again from their committed offsets."""
@@ -269,6 +262,25 @@ class Client:
 
     def _on_statistics(self, text: str) -> None:
         self._events.append(Statistics(text))
+
+
+def _came_back(events: Iterable[Event]) -> set[TopicPartition]:
+    """Return the partitions that left and came again within one call: its records may be of either epoch.
+
+    The order counts: one that came and left again is not ours.
+    """
+    left: set[TopicPartition] = set()
+    back: set[TopicPartition] = set()
+    for event in events:
+        match event:
+            case Lost(tps) | Revoked(tps):
+                left.update(tps)
+                back.difference_update(tps)
+            case Assigned(tps):
+                back.update(left.intersection(tps))
+            case _:
+                pass
+    return back
 
 
 def _create(config: Mapping[str, Any]) -> Consumer:
