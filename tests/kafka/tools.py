@@ -67,6 +67,10 @@ class Tools:
         events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         return [int(event["value"]) for event in events if event["name"] == "producer_send_success"]
 
+    def features(self, *arguments: str) -> str:
+        """Run `kafka-features` (`downgrade --feature group.version=0`, ...) and return its output."""
+        return self._run("org.apache.kafka.tools.FeatureCommand", *self._at_server, *arguments)
+
     def producer_performance(self, topic: str, count: int, size: int) -> float:
         """Run `ProducerPerformance`: `count` records of `size` bytes as fast as they go; return records a second."""
         said = self._run(
