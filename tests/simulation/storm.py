@@ -41,7 +41,7 @@ class Storm:
     handlers: Handlers = field(
         default_factory=lambda: Handlers(
             seconds={(0.0, 0.002): 50, (0.0, 0.05): 10, (0.1, 2.0): 2, (3.0, 30.0): 0.3, (math.inf, math.inf): 0.1},
-            ends={"ok": 100, "retry": 3, "skip": 2, "halt": 0.3, "fatal": 0.05},
+            ends={"ok": 100, "retry": 3, "skip": 2, "halt": 0.3, "fatal": 0.2},
             swallow=0.5,
         )
     )

@@ -124,11 +124,12 @@ class World:
         self.events: deque[_Rebalance | _Answer] = deque()
         self.requests: list[_Request] = []
         self.removed = False  # the broker does not know this member any more
-        self.revoked_at = self.stop_by = math.inf
+        self.revoked_at = self.stop_by = self.stopping_since = math.inf
         self.cancels = 0
         self._said: deque[WorkerEvent] = deque()
         self._ownership: dict[TopicPartition, int] = {}
         self._committing: dict[TopicPartition, int] = {}
+        self._sent_by: dict[TopicPartition, int | None] = {}  # in which ownership a commit was sent
         self._promised: dict[TopicPartition, int] = {}  # at most once: confirmed to the core in this epoch
         self._chunks: dict[TopicPartition, list[int]] = {}  # at most once: commits sent in this epoch, not refused
         self._fed: dict[Key, int] = {}
@@ -263,6 +264,7 @@ class World:
 
     def _stops(self, now: float) -> None:
         self.stop_by = min(self.stop_by, now + self.rules.drain_timeout)
+        self.stopping_since = min(self.stopping_since, now)
 
     def kill(self) -> None:
         """End the process at once, as SIGKILL does; what it had sent may still come into force."""
@@ -394,6 +396,7 @@ class World:
             assert tp in self.client.assigned, f"D43: a commit of {tp}, which is not ours"
             assert tp not in self._committing, f"two commits of {tp} in flight"
             self._committing[tp] = offset
+            self._sent_by[tp] = self._ownership.get(tp)
             self.requests.append(_Request(tp, offset, self._ownership.get(tp), self.process))
             if self.semantics[tp.topic] is Semantic.AT_MOST_ONCE:
                 chunks = self._chunks[tp]
@@ -424,9 +427,12 @@ class World:
     def _stop_ends(self) -> None:
         self.note("stopped")
         self.seen["stopped"] += 1
-        late = self.now >= self.stop_by + COMMIT_GRACE
-        assert late or self.client.revoking is None, "stopped while partitions are to be given back"
-        if late:
+        waited = self.now >= self.stopping_since + COMMIT_GRACE
+        unanswered = self.client.revoking is not None or any(
+            self._sent_by.get(tp) == mine for tp, mine in self._ownership.items() if tp in self._committing
+        )
+        assert waited or not unanswered, "D60: stopped before the grace for commits was over"
+        if unanswered or waited:
             for tp in self.client.assigned:
                 self.logs[tp].excuse = "stopped without its commits' answers"
         self.stopped = True

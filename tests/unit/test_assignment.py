@@ -470,14 +470,14 @@ def test_a_stop_with_nothing_to_do_is_done(core: Core) -> None:
 
 
 def test_a_stop_ends_when_the_grace_for_commits_is_over(core: Core) -> None:
-    """D60: brokers away: 5 s after the drain it ends, and says what will come again."""
+    """D60: brokers away: it ends within the grace after the last handler has ended, and says what will come again."""
     core.begin(A)
     core.stop(1.0)
     core.at(1.0)
     core.done(A, 2, 1.5)
     core.at(1.5)
-    assert of(Stopped, core.at(1.0 + DRAIN + COMMIT_GRACE - 0.01)) == []
-    commands = core.at(1.0 + DRAIN + COMMIT_GRACE)
+    assert of(Stopped, core.at(1.5 + COMMIT_GRACE - 0.01)) == []
+    commands = core.at(1.5 + COMMIT_GRACE)
     assert kinds(commands) == ["Stopped"]
     assert "up to 2 handled records will come again" in notices(commands)
 

@@ -42,8 +42,9 @@ from humus.queue.kafka._subscription import Semantic
 
 __all__ = ["Assignment", "Rebalances", "View"]
 
-COMMIT_GRACE: Final = 5.0
-"""Seconds after the drain of a stop that commits may take; with the close that is within the 10 s of D60."""
+COMMIT_GRACE: Final = 7.0
+"""Seconds after the drain of a stop that commits may take; with the close that is within the 10 s of D60. A classic
+group was seen to hold a commit back for 5.6 s while it rebalanced."""
 _GIVE_BACK_AT: Final = 0.9
 """The part of the rebalance time-out after which partitions are given back, confirmed or not."""
 
@@ -113,6 +114,7 @@ class Assignment:
         self._ghosts: dict[Key, _Ghost] = {}
         self._revoke: _Revoke | None = None
         self._stop_by: float | None = None
+        self._drained_at: float | None = None
         self._stopped = False
         self._epoch = 0
         self._commands: list[Command] = []
@@ -478,8 +480,11 @@ class Assignment:
         self._do(GiveBack(revoke.tps))
 
     def _maybe_stopped(self, stop_by: float, now: float) -> None:
-        settled = self._revoke is None and all(partition.settled for partition in self._partitions.values())
-        if settled or now >= stop_by + COMMIT_GRACE:
+        partitions = self._partitions.values()
+        if self._drained_at is None and (now >= stop_by or not any(partition.busy for partition in partitions)):
+            self._drained_at = now
+        settled = self._revoke is None and all(partition.settled for partition in partitions)
+        if settled or (self._drained_at is not None and now >= self._drained_at + COMMIT_GRACE):
             self._stopped = True
             for partition in list(self._partitions.values()):
                 self._end(partition, "left")

@@ -8,11 +8,12 @@ A partition's *load* is its share of the buffer: bytes, or records, whichever is
 
 - The gate. While the unpaused partitions hold their part, only one record a poll is taken, and the client's own
   queue fills and stops fetching. Nothing is purged.
-- The share. A partition that holds more than its share while others could run is paused, alone. Shares shrink as more
-  partitions are paused: half the buffer is a pool of which each takes up to a half, the other half is divided evenly,
-  so that all of them stuck still leave room for the last one.
-- The take. One call takes no more than half of the gate that is still open, or an even share: else a few stuck
-  partitions, whose records happen to come first, would hold everything before they can be paused.
+- The share. A partition that holds its share, and twice as much as another that could run, is paused, alone. Shares
+  shrink as more partitions are paused: half the buffer is a pool of which each takes up to a half, the other half is
+  divided evenly, so that all of them stuck still leave room for the last one.
+- The take. One call takes no more than half of the gate that is still open, and half of a share: else a few stuck
+  partitions, whose records happen to come first, would hold everything before they can be paused, and a quick one
+  that is handed a share at once would be paused for nothing.
 - The patience. If the gate stays closed while some partition has nothing to do, the even share counts at once.
 - The end. At `max_bytes` everything is paused, until a quarter of it is free: the bound holds, whatever it costs.
 
@@ -33,11 +34,13 @@ MAX_TAKE: Final = 1000
 """Records taken in one call at most; batches of 500 to 2,000 were measured alike, larger ones slower."""
 GATE_RECORDS: Final = 40_000
 """Records that close the gate: worth a few tens of milliseconds of work; more would only cost memory."""
-PATIENCE: Final = 0.05
+PATIENCE: Final = 0.1
 """Seconds that the gate may stay closed while some partition has nothing to do."""
 TURN: Final = 1.0
 """Seconds that a partition's turn to fetch lasts at least (D51)."""
-_POOL = 0.5
+_POOL: Final = 0.5
+_LEAST_TAKE: Final = 1 / 16
+"""The part of the gate that one call may take when shares are small: many partitions have many in one batch."""
 _FIRST_GUESS: Final = 16 * 1024.0
 """Bytes of a record before the first one was seen: rather too many, a take that is too small costs next to nothing."""
 
@@ -162,9 +165,10 @@ class Flow:
         """How many records may be taken in the next call."""
         if self.closed:
             return 1
+        self._closed_since = None
         # With no more than its share and an even share on top of it for each, none finds the buffer full of the others.
         room = max((self._gate_bytes - self.size) / 2, self._gate_bytes * self._even)
-        room = min(room, self.max_bytes - self.size)
+        room = min(room, self.max_bytes - self.size, self._gate_bytes * max(self._share(self._even) / 2, _LEAST_TAKE))
         return max(1, min(MAX_TAKE, int(room / max(self._record_bytes, 1.0))))
 
     @property
@@ -203,8 +207,15 @@ class Flow:
         if slot.full:
             if load <= even / 2 or load <= self._share(even) / 2:
                 self._set_full(slot, full=False)
-        elif len(self._slots) > 1 and load >= self._share(even):
+        elif load >= self._share(even) and self._another_could_run(load):
             self._set_full(slot, full=True)
+
+    def _another_could_run(self, load: float) -> bool:
+        """Tell whether a partition that holds so much may be in another one's way: all equally busy, none is."""
+        return any(
+            not slot.held and not slot.full and self._load(slot.records, slot.size) < load / 2
+            for slot in self._slots.values()
+        )
 
     def _share(self, even: float) -> float:
         if self._impatient_at:

@@ -207,6 +207,11 @@ class Partition:
         return self.state in _LIVING and not self.held_back
 
     @property
+    def busy(self) -> bool:
+        """Whether a draining partition has records that are still to be handled here."""
+        return not self.closed and (self.has_worker or self.waits_for_commit)
+
+    @property
     def settled(self) -> bool:
         """Whether a draining partition can be given back with nothing left to come again."""
         return not self.has_worker and self.committing is None and not self._on_the_way and not self.behind
