@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.pieces import tp_of
 
-from humus.queue.kafka._flow import TURN, Flow
+from humus.queue.kafka._flow import PATIENCE, TURN, Flow
 from humus.queue.kafka._message import TopicPartition
 
 POLL = 0.01
@@ -190,7 +190,7 @@ def test_a_full_partition_gives_up_its_turn() -> None:
     assert world.got[world.tps[2]] > 0
 
 
-@pytest.mark.parametrize("partitions", [6, 8, 24])
+@pytest.mark.parametrize("partitions", [2, 3, 4, 6, 8, 24])
 def test_while_all_are_busy_nothing_is_paused(partitions: int) -> None:
     """D50: while everything is full nothing is purged: less is taken, and nobody is paused."""
     world = shell(partitions)
@@ -236,6 +236,24 @@ def test_a_slow_partition_is_paused_alone_and_resumed() -> None:
     world.plan()
     assert not world.paused[slow]
     assert not world.flow.any_paused
+
+
+def test_patience_ends_when_one_starves_behind_a_closed_gate() -> None:
+    """D2: evenly filled, none is above its share, and yet the gate is closed for the one that has nothing to do."""
+    world = shell(8)
+    *stuck, starving = world.tps
+    number = 0
+    while not world.flow.closed:
+        number += 1
+        world.poll([stuck[number % 7]], dict.fromkeys(stuck, 30))
+    assert not any(world.paused.values())
+    begun = world.now
+    while world.now < begun + 3 * PATIENCE:
+        world.poll(stuck)
+    assert [tp for tp in world.tps if not world.paused[tp]] == [starving]
+    assert not world.flow.closed
+    world.poll(world.tps)
+    assert world.held[starving] > 10
 
 
 def test_an_epoch_is_told_its_pause_or_resume_from_the_start() -> None:
