@@ -28,11 +28,11 @@ def lines_about(what: str, caplog: pytest.LogCaptureFixture) -> list[tuple[str, 
 
 
 async def test_a_topic_that_is_created_later(
-    kafka: Kafka, topic: MakeTopic, produce: Produce, protocol: Protocol, caplog: pytest.LogCaptureFixture
+    kafka: Kafka, topic: MakeTopic, produce: Produce, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unknown topic is a visible wait, logged once, by name; its records flow within 30 s of its creation (D70)."""
 
-    async def waited_for(*existing: str) -> None:
+    async def waited_for(protocol: Protocol, *existing: str) -> None:
         missing, recorder, others = fresh("topic"), Recorder(), Recorder()
         problem = f"topic {missing} does not exist: waiting until somebody creates it"
         subscriptions = [at_least_once(name, others.processor("async")) for name in existing]
@@ -50,8 +50,13 @@ async def test_a_topic_that_is_created_later(
     there = topic()
     await asyncio.to_thread(produce, there, b"")
     with caplog.at_level(logging.DEBUG, "humus"):
-        # The client behaves differently where another topic exists.
-        await asyncio.gather(waited_for(), waited_for(there))
+        # The client behaves differently in each of these, and the wait is long: side by side.
+        await asyncio.gather(
+            waited_for("classic"),
+            waited_for("classic", there),
+            waited_for("consumer"),
+            waited_for("consumer", there),
+        )
 
 
 class Entrance:

@@ -70,6 +70,11 @@ class Gate:
         return [partition for partition, delivery in self.deliveries.items() if delivery.stopping]
 
 
+def states(member: Runtime) -> dict[int, str]:
+    """Return the state of each of the member's partitions."""
+    return {partition: status.state for partition, status in partitions(member).items()}
+
+
 async def all_waiting(member: Runtime, gate: Gate) -> None:
     """Wait until every partition has a record in flight, and all of its records buffered."""
     await eventually(lambda: len(gate.deliveries) == PARTITIONS)
@@ -95,11 +100,11 @@ async def test_the_record_in_flight_finishes_before_its_partition_moves(
             async with running(joining):
                 (moving,) = await eventually(gate.stopping)
                 retained = 1 - moving
-                assert partitions(staying)[moving].state == "draining"
+                await eventually(lambda: states(staying).get(moving) == "draining")
 
                 gate.open(retained)
                 await eventually(lambda: len(old.handled[retained]) == EACH)
-                assert partitions(staying)[moving].state == "draining"
+                assert states(staying).get(moving) == "draining"
                 assert new.started == {}
 
                 gate.open(moving)
