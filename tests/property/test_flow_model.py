@@ -82,6 +82,11 @@ def shell(partitions: int, record: int = 100, max_bytes: int = 1_000_000, max_fe
     return Shell(Flow(max_bytes, max_fetches), [tp_of(number) for number in range(partitions)], record)
 
 
+def flow_closed(world: Shell) -> bool:
+    """Look at the gate."""
+    return world.flow.closed
+
+
 moves = st.lists(
     st.tuples(st.sampled_from(["poll", "free some", "free all", "hold", "again", "remove"]), st.integers(0, 11)),
     max_size=60,
@@ -243,7 +248,7 @@ def test_patience_ends_when_one_starves_behind_a_closed_gate() -> None:
     world = shell(8)
     *stuck, starving = world.tps
     number = 0
-    while not world.flow.closed:
+    while not flow_closed(world):
         number += 1
         world.poll([stuck[number % 7]], dict.fromkeys(stuck, 30))
     assert not any(world.paused.values())
@@ -251,7 +256,7 @@ def test_patience_ends_when_one_starves_behind_a_closed_gate() -> None:
     while world.now < begun + 3 * PATIENCE:
         world.poll(stuck)
     assert [tp for tp in world.tps if not world.paused[tp]] == [starving]
-    assert not world.flow.closed
+    assert not flow_closed(world)
     world.poll(world.tps)
     assert world.held[starving] > 10
 

@@ -124,7 +124,7 @@ class World:
         self.events: deque[_Rebalance | _Answer] = deque()
         self.requests: list[_Request] = []
         self.removed = False  # the broker does not know this member any more
-        self.revoked_at = self.stop_by = self.stopping_since = math.inf
+        self.revoked_at = self.stop_by = self.stopping_since = self.drain_over = math.inf
         self.cancels = 0
         self._said: deque[WorkerEvent] = deque()
         self._ownership: dict[TopicPartition, int] = {}
@@ -497,7 +497,9 @@ class World:
             by = self.revoked_at + GIVE_BACK_AT * self.rules.rebalance_timeout
             assert now < by, f"D46: not given back {now - by:.2f} s after the last moment"
         if core.stopping:
-            assert now < self.stop_by + COMMIT_GRACE, "D60: not stopped in time"
+            if now >= self.stop_by:
+                self.drain_over = min(self.drain_over, now)
+            assert now < self.drain_over + COMMIT_GRACE, "D60: not stopped in time"
         flow = core.flow
         bound = self.rules.buffer_max_bytes + self._largest_batch * RECORD_BYTES
         assert 0 <= flow.size <= bound, f"D50: {flow.size} bytes are buffered, {bound} is the bound"

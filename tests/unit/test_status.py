@@ -47,13 +47,8 @@ def test_partitions_are_shown_in_order_with_lag_and_what_is_in_flight() -> None:
     core, [key, _] = core_with(5, 3)
     core.moved(key, 2, 0.0)
     first, second = status_of(core, end=9).partitions
-    assert (first.topic, first.partition, first.state, first.position, first.committed) == (
-        "orders",
-        0,
-        "running",
-        2,
-        None,
-    )
+    assert (first.topic, first.partition, first.state) == ("orders", 0, "running")
+    assert (first.position, first.committed) == (2, None)
     assert (first.lag, first.in_flight, first.failure) == (7, 3, None)
     assert (second.partition, second.lag, second.in_flight) == (1, 9, 3)
 
