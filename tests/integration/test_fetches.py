@@ -56,6 +56,7 @@ async def test_one_fetch_at_a_time(kafka_cluster: Kafka, protocol: Protocol) -> 
         while len(seen) < _PARTITIONS * _ROUNDS:
             partitions = unpaused()
             assert len(partitions) == 1, "one fetch at a time"
+            assert clock() - start < 60, f"starved: the turns were {seen}"
             if partitions != seen[-1:]:
                 seen += partitions
             await asyncio.sleep(0.02)
