@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 
-from humus.queue.kafka import Delivery, Message, Runtime, at_least_once, current
+from humus.queue.kafka import Delivery, Message, Runtime, at_least_once, at_most_once, current
 from tests.integration.conftest import MakeRuntime
 from tests.integration.service import Kind, Recorder, eventually, partitions, running
 from tests.kafka.access import Kafka, MakeTopic, Produce
@@ -149,3 +149,33 @@ async def test_a_slow_handler_delays_a_rebalance_by_the_drain_timeout(
     assert new.started == {moving: list(range(STOP_AT, EACH))}
     assert old.started[1 - moving] == list(range(EACH))
     assert await asyncio.to_thread(kafka.admin.committed, group, name) == dict.fromkeys(range(PARTITIONS), EACH)
+
+
+@pytest.mark.parametrize("protocol", ["consumer"], indirect=True)
+async def test_at_most_once_what_a_revoke_cuts_off_does_not_come_again(
+    topic: MakeTopic, produce: Produce, runtime: MakeRuntime, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Committed records that a drain leaves unhandled are counted and named, and do not come again (D23)."""
+    name = topic(PARTITIONS)
+    await asyncio.to_thread(produce, name, *(Record(b"", partition=at % PARTITIONS) for at in range(PARTITIONS * EACH)))
+    gate, old, new = Gate(kind, STOP_AT), Recorder(), Recorder()
+    staying = runtime(at_most_once(name, old.processor(kind, gate)), drain_timeout=0.5, rebalance_timeout=100)
+    joining = runtime(at_most_once(name, new.processor(kind)))
+    async with running(staying):
+        with gate:
+            await all_waiting(staying, gate)
+            async with running(joining):
+                (moving,) = await eventually(gate.stopping)
+                await eventually(lambda: EACH - 1 in new.handled[moving])
+                gate.open(moving, 1 - moving)
+                await eventually(lambda: len(old.handled[1 - moving]) == EACH)
+                first = new.started[moving][0]
+                # The record that a def was left behind with is handled in the end.
+                cut_off = list(range(STOP_AT + (kind == "def"), first))
+                await eventually(lambda: staying.status().totals.lost, len(cut_off).__eq__)
+    assert cut_off
+    assert old.started[moving] == list(range(STOP_AT + 1))
+    assert new.started == {moving: list(range(first, EACH))}
+    assert old.started[1 - moving] == list(range(EACH))
+    offsets = f"{cut_off[0]}-{cut_off[-1]}" if len(cut_off) > 1 else str(cut_off[0])
+    assert f"{len(cut_off)} committed records are not handled and lost: offsets {offsets}" in caplog.text
