@@ -5,7 +5,7 @@ status while it lasts. An error that does not pass is returned, for the loop to 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -69,6 +69,12 @@ class _Topic:
     name: str
 
 
+def _without_scheme(broker: str) -> str:
+    """Return the name that errors are filed under; with TLS or SASL the client's own begins with `sasl_ssl://`."""
+    found = _BROKER.match(broker)
+    return broker if found is None else found["name"]
+
+
 class Diagnosis:
     """Keeps the conditions. Poll thread."""
 
@@ -116,15 +122,16 @@ class Diagnosis:
 
     def statistics(self, text: str) -> None:
         """Take in the client's statistics: they alone tell that a connection is up again."""
-        states: Mapping[str, _Broker] = _decode(text).brokers
-        up = {name for name, broker in states.items() if broker.state == "UP"}
-        if not up:
+        states = {_without_scheme(name): broker.state for name, broker in _decode(text).brokers.items()}
+        if "UP" not in states.values():
             return
         self._conditions.end(_Brokers(), "the brokers answer again")
         for name in [name for name in self._conditions if isinstance(name, _OneBroker)]:
             # The first connection's name is given up once the broker's own is known.
-            if name.name in up or name.name.endswith("/bootstrap"):
+            if states.get(name.name) == "UP" or name.name.endswith("/bootstrap"):
                 self._conditions.end(name, f"broker {name.name} answers again")
+            elif name.name not in states:
+                self._conditions.end(name, f"the cluster names broker {name.name} no more")
 
     def sighted(self, sighting: Sighting, topics: Iterable[str]) -> ClientError | None:
         """Take in what the cluster said of our topics. Returns an error that does not pass by itself."""
