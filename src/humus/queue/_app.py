@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from humus.errors import ConfigError, HumusError
+from humus.queue._logging import traceback_of
 from humus.queue._protocols import Runtime
 
 __all__ = ["App", "Callback"]
@@ -102,7 +103,7 @@ class App:
 
     def _failed(self, error: Exception) -> None:
         if self._errors:
-            _log.error("another runtime failed while the app was stopping", exc_info=error)
+            _log.error("another runtime failed while the app was stopping: %s", error, exc_info=traceback_of(error))
         self._errors.append(error)
         self.stop()
 

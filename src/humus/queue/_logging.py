@@ -6,8 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from humus.config import LogSettings
+from humus.errors import HumusError, ProcessingFailed
 
-__all__ = ["logging_to_stderr"]
+__all__ = ["logging_to_stderr", "traceback_of"]
+
+
+def traceback_of(error: BaseException) -> BaseException | None:
+    """Return what to log as `exc_info` of an error that ends a runtime: nothing where its text says it all.
+
+    Never the cause of a `ProcessingFailed`: it is the processor's own exception, whose text may repeat the record. What
+    may be said of it is in our error's text, and its stack was logged when it was raised.
+    """
+    says_it_all = isinstance(error, ProcessingFailed) or (isinstance(error, HumusError) and error.__cause__ is None)
+    return None if says_it_all else error
 
 
 @contextmanager

@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar, cast
 
 from humus.config import Config, Source, load
-from humus.errors import ConfigError, HumusError
+from humus.errors import ConfigError
 from humus.queue._app import App
 from humus.queue._init import Init, InitFunction, config_type
-from humus.queue._logging import logging_to_stderr
+from humus.queue._logging import logging_to_stderr, traceback_of
 from humus.queue._signals import end_process, stop_signals
 
 __all__ = ["run"]
@@ -194,8 +194,7 @@ def _refuse(error: ConfigError) -> int:
 
 
 def _report(error: BaseException) -> int:
-    """Log the error that ends the application; our own errors say it all, unless they have a cause."""
-    says_it_all = isinstance(error, HumusError) and error.__cause__ is None
+    """Log the error that ends the application."""
     message = "; ".join(str(error).split("\n"))
     kind = type(error).__qualname__
     _log.critical(
@@ -203,7 +202,7 @@ def _report(error: BaseException) -> int:
         kind,
         ": " if message else "",
         message,
-        exc_info=None if says_it_all else error,
+        exc_info=traceback_of(error),
         extra={"error.type": kind},
     )
     return ERROR

@@ -115,9 +115,10 @@ class Worker:
 
     def _fatal(self, message: Message, error: BaseException) -> None:
         _log.critical(
-            "%s: the processor raised %s: the runtime stops",
+            "%s: the processor raised %s: the runtime stops\n%s",
             _place(message),
             error_type(error),
+            error_stack(error).rstrip(),
             extra=_fields(message, error),
         )
         self._last = Fatal(self.key, self._position_behind(message), message.offset, error)
@@ -136,8 +137,9 @@ class Worker:
             Outcome.HALT: "the partition is halted at this record",
             Outcome.SHUT_DOWN: "the runtime is shut down",
         }[outcome]
-        # The stack once: at the first failure, or where it decides something.
-        stack = f"\n{error_stack(error)}".rstrip() if failure.attempts == 1 and outcome is not Outcome.SKIP else ""
+        # The stack at the first failure, and where it decides something: attempts need not fail alike.
+        tells = outcome in (Outcome.HALT, Outcome.SHUT_DOWN) or (outcome is Outcome.RETRY and failure.attempts == 1)
+        stack = f"\n{error_stack(error)}".rstrip() if tells else ""
         _log.log(
             logging.WARNING if outcome in (Outcome.RETRY, Outcome.SKIP) else logging.ERROR,
             "%s: attempt %d failed, %s: %s: %s%s",
