@@ -161,7 +161,10 @@ class Runtime:
         cancelled = await _outlast(ended, poll_loop, self._options.drain_timeout)
         tasks = [worker.task for worker in poll_loop.async_workers if worker.task is not None]
         if tasks:
-            await asyncio.wait(tasks, timeout=_TASKS_WITHIN)
+            try:
+                await asyncio.wait(tasks, timeout=_TASKS_WITHIN)
+            except asyncio.CancelledError as again:
+                cancelled = again
         error = ended.result()
         if error is not None:
             raise error
