@@ -284,6 +284,18 @@ def test_a_late_word_of_failure_is_not_shown() -> None:
     assert (partition.failure, partition.counts.retries) == (None, 1)
 
 
+def test_a_retry_does_not_hide_why_a_partition_is_halted() -> None:
+    """D31: where the log cannot be read on, a record before that place may be retried; the halt's reason stays."""
+    partition = at_least_once()
+    partition.receive(piece(range(5)))
+    partition.next_pieces()
+    unreadable = Failure(5, 0, "_BAD_MSG", "broken", 0.0)
+    partition.state, partition.failure = State.HALTED, unreadable
+    partition.failing(FAILURE)
+    partition.moved(5, 0.0)
+    assert (partition.failure, partition.counts.retries) == (unreadable, 1)
+
+
 def test_a_halt_keeps_what_is_below_and_drops_what_is_above() -> None:
     """D31: what was handled before the failed record is committed, nothing behind it is kept."""
     partition = at_least_once()

@@ -367,7 +367,8 @@ class Partition:
     def failing(self, failure: Failure) -> None:
         """An attempt failed and will be repeated."""
         self.counts.retries += 1
-        if self.offsets is not None and failure.offset >= self.offsets.watermark:
+        halted = self.state is State.HALTED  # its log cannot be read on: that lasts, whatever is retried meanwhile
+        if not halted and self.offsets is not None and failure.offset >= self.offsets.watermark:
             self.failure = failure
 
     def failed(self) -> None:
