@@ -100,6 +100,7 @@ def test_a_broker_that_cannot_start_shows_its_log(kafka: Kafka) -> None:
 _STARTS_AND_WAITS = """
 import signal, subprocess
 from tests.kafka import processes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so their children
 folder = processes.make_folder("humus-kafka-test-")
 started = processes.start(["sleep", "600"], output=subprocess.DEVNULL)
 print(started.pid, folder, flush=True)
