@@ -2,11 +2,12 @@
 
 import asyncio
 import queue
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.pieces import piece, tp_of
+from tests.pieces import Record, piece, tp_of
 
 from humus.queue import kafka
 from humus.queue.kafka._commands import Failing, Fatal, Halted, WorkerDone, WorkerEvent
@@ -215,3 +216,46 @@ def test_a_worker_ends_only_when_it_is_told_to(when: str) -> None:
     said = run_beside(processor, cancel)
     assert handled == [0, 1, 2, 3]
     assert said[-1] == WorkerDone(KEY, 4)
+
+
+class Mortal(Record):
+    """A record whose end can be seen."""
+
+    __slots__ = ("__weakref__",)
+
+
+@both
+def test_a_worker_at_rest_holds_no_record(kind: str) -> None:
+    """D50: what is handled is no longer in memory, however long nothing follows it."""
+    records = [Mortal(0), Mortal(1)]
+    alive = [weakref.ref(record) for record in records]
+    said: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
+    subscription = subscribe(kind, lambda _msg: None)
+
+    def rest(worker: Worker) -> bool:
+        return worker.position == 2 and not any(record() for record in alive)
+
+    async def on_loop() -> None:
+        needs_wake: set[AsyncWorker] = set()
+
+        def wake() -> None:
+            for sleeper in needs_wake:
+                sleeper.wake()
+
+        loop = asyncio.get_running_loop()
+        worker: Worker = (
+            AsyncWorker(KEY, subscription, said.put, loop, needs_wake)
+            if kind == "async"
+            else ThreadWorker(KEY, subscription, said.put)
+        )
+        worker.feed([Piece(records[:], 0, 2, 200, -1)])
+        records.clear()
+        wake()
+        try:
+            await asyncio.wait_for(until(lambda: rest(worker)), WITHIN)
+        finally:
+            worker.drain(finish=False)
+            wake()
+        await asyncio.wait_for(until(lambda: not said.empty()), WITHIN)
+
+    asyncio.run(on_loop())

@@ -393,15 +393,17 @@ class ThreadWorker(Worker):
     def _run(self) -> None:
         try:
             worker_var.set(self)
-            while not self.leave:
+            while not self.leave and self._handle_next():
                 self.message = None
-                piece = self._inbox.get()
-                if piece is None or not self._handle(piece):
-                    break
         except BaseException as error:  # noqa: BLE001 - a defect of ours: stop loudly rather than stand still
             self._last = Fatal(self.key, self.position, self.position, error)
         finally:
             self._ended()
+
+    def _handle_next(self) -> bool:
+        # In a frame of its own: a worker at rest holds no record.
+        piece = self._inbox.get()
+        return piece is not None and self._handle(piece)
 
     def _handle(self, piece: Piece) -> bool:
         """Handle a piece's records; `False` when the worker is to end. The hot path."""
