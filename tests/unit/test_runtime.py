@@ -48,3 +48,17 @@ def test_a_cancellation_at_the_end_does_not_hide_the_error() -> None:
             producer.produce("orders", b"", partition=partition)
         assert producer.flush(WITHIN) == 0
         asyncio.run(asyncio.wait_for(main(broker.brokers), WITHIN))
+
+
+def test_a_coroutine_that_is_closed_leaves_no_member_behind() -> None:
+    """D72: without anybody to wait for it the runtime leaves the group, and keeps no partition."""
+
+    async def main() -> None:
+        runtime = kafka.Runtime("127.0.0.1:1", "g", kafka.at_least_once("orders", lambda _msg: None))
+        running = runtime.process_queue()
+        running.send(None)
+        running.close()
+        while runtime.status().state != "stopped":  # noqa: ASYNC110 - the status is there to be asked
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(), WITHIN))

@@ -202,6 +202,9 @@ async def _outlast(
         except asyncio.CancelledError as error:
             poll_loop.stop(drain_timeout if cancelled is None else 0.0)
             cancelled = error
+        except GeneratorExit:  # nobody waits any more: closed, or collected as garbage
+            poll_loop.stop(0.0)
+            raise
     return cancelled
 
 
