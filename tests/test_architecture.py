@@ -30,7 +30,7 @@ FLOORS: Final = (
     ("_partition",),
     ("_commits", "_flow", "_commands"),
     ("_assignment",),
-    ("_status", "_describe", "_conditions", "_delivery_context", "_owned_keys", "_security"),
+    ("_status", "_conditions", "_delivery_context", "_owned_keys", "_security"),
     ("_options", "_snapshot", "_worker", "_client_errors"),
     ("_client_config", "_client", "_lookout", "_settings"),
     ("_diagnosis", "_tokens"),
@@ -46,7 +46,10 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "humus": {"humus._version"},
     "humus.config": {"humus.errors"},
     "humus.queue": {"humus.errors", "humus.config"},
-    "humus.queue.kafka": {"humus.errors", "humus.config", "humus.queue._protocols", "humus.queue._processors"},
+    "humus.queue.kafka": {
+        *("humus.errors", "humus.config"),
+        *("humus.queue._protocols", "humus.queue._processors", "humus.queue._describe"),
+    },
     "humus.testing": {"humus.errors", "humus.queue", "humus.queue.kafka"},
 }
 """What each package may import from humus, beside itself."""

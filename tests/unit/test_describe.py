@@ -5,7 +5,7 @@ import json
 import pydantic
 import pytest
 
-from humus.queue.kafka._describe import MAX_MESSAGE, MAX_STACK, error_message, error_stack, error_type
+from humus.queue._describe import MAX_MESSAGE, MAX_STACK, error_message, error_stack, error_type
 
 
 class MuteError(Exception):

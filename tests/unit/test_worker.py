@@ -4,6 +4,7 @@ import asyncio
 import queue
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -259,3 +260,18 @@ def test_a_worker_at_rest_holds_no_record(kind: str) -> None:
         await asyncio.wait_for(until(lambda: not said.empty()), WITHIN)
 
     asyncio.run(on_loop())
+
+
+SETTING: ContextVar[str] = ContextVar("setting", default="unset")
+
+
+@both
+def test_a_processor_sees_the_applications_context(kind: str) -> None:
+    """Context variables that are set where the worker was hired are seen by the processor, on a thread as well."""
+    seen: list[str] = []
+    token = SETTING.set("by the application")
+    try:
+        run(subscribe(kind, lambda _msg: seen.append(SETTING.get())), [piece([0, 1])])
+    finally:
+        SETTING.reset(token)
+    assert seen == ["by the application"] * 2

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from humus.queue._describe import error_message, error_type
+
 __all__ = ["DaemonThread"]
 
 _log = logging.getLogger("humus.queue")
@@ -80,5 +82,6 @@ def _settle(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
 
 
 def _report_left_behind(outcome: Outcome) -> None:
-    ending = "returned" if outcome.error is None else "failed"
-    _log.warning("a handler that was left behind at the stop has %s", ending, exc_info=outcome.error)
+    error = outcome.error
+    ending = "returned" if error is None else f"failed: {error_type(error)}: {error_message(error)}"
+    _log.warning("a handler that was left behind at the stop has %s", ending)

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 from humus.errors import ConfigError, HumusError
 from humus.queue._daemon_thread import DaemonThread
+from humus.queue._describe import error_message, error_stack, error_type
 from humus.queue._processors import Handler, describe_awaitable, inspect_processor
 from humus.queue._protocols import Acknowledger, Consumer, EndOfQueue, ProcessorLike
 
@@ -109,10 +110,12 @@ class AtMostOnceRuntime(_DeliveryRuntime[T]):
         if not _is_ordinary(error):
             raise _raisable(error, self._handler, "its item was acknowledged before and is gone")
         _log.error(
-            "%s failed; its item was acknowledged before and is gone",
+            "%s failed; its item was acknowledged before and is gone: %s: %s\n%s",
             self._handler.name,
-            exc_info=error,
-            extra={"error.type": type(error).__qualname__},
+            error_type(error),
+            error_message(error),
+            error_stack(error),
+            extra={"error.type": error_type(error)},
         )
 
 

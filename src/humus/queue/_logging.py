@@ -4,9 +4,12 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from humus.config import LogSettings
 from humus.errors import HumusError, ProcessingFailed
+
+if TYPE_CHECKING:
+    from humus.config import LogSettings
 
 __all__ = ["logging_to_stderr", "traceback_of"]
 
@@ -22,7 +25,7 @@ def traceback_of(error: BaseException) -> BaseException | None:
 
 
 @contextmanager
-def logging_to_stderr(settings: LogSettings) -> Iterator[None]:
+def logging_to_stderr(settings: "LogSettings") -> Iterator[None]:
     """Log as the settings say for as long as the block runs.
 
     An application that has given the root logger handlers of its own keeps them, and gets no other.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from humus.errors import ConfigError
+from humus.queue._describe import error_message, error_type
 from humus.queue._protocols import ProcessorLike
 from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
-from humus.queue.kafka._describe import error_message, error_type
 from humus.queue.kafka._message import Message, TopicPartition
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._retry import FailurePolicy, Retry

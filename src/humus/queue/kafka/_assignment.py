@@ -13,7 +13,7 @@ A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from humus.queue.kafka._commands import (
@@ -212,9 +212,10 @@ class Assignment:
         """Partitions are to be given back: drain them, commit, then `GiveBack`."""
         tps = list(tps)
         self.rebalances.revoked += bool(tps)
-        earlier = [] if self._revoke is None else self._revoke.tps
-        give_back_by = now + self._rebalance_timeout * _GIVE_BACK_AT
-        self._revoke = _Revoke([*earlier, *tps], now + self._drain_timeout, give_back_by)
+        revoke = _Revoke(tps, now + self._drain_timeout, now + self._rebalance_timeout * _GIVE_BACK_AT)
+        if self._revoke is not None:  # all of them by the first one's time
+            revoke = replace(self._revoke, tps=[*self._revoke.tps, *tps])
+        self._revoke = revoke
         for tp in tps:
             partition = self._partitions.get(tp)
             if partition is not None:

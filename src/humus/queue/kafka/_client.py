@@ -152,14 +152,14 @@ class Client:
 
     def fetch_afresh(self, tps: set[TopicPartition]) -> None:
         """Start these partitions again from their committed offsets."""
-        with self._reporting():
+        with self._reporting("fetch partitions afresh"):
             self._consumer.incremental_unassign(_to_client(tps))
             self._consumer.incremental_assign(_to_client(tps))
 
     def assigned(self) -> set[TopicPartition]:
         """Return the partitions that the client holds, those of a revoke that is not completed included."""
         held: list[ClientTopicPartition] = []
-        with self._reporting():
+        with self._reporting("tell its partitions"):
             held = self._consumer.assignment()
         return set(_from_client(held))
 
@@ -192,24 +192,24 @@ class Client:
 
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Fetch nothing more of these partitions; what was prefetched is thrown away."""
-        with self._reporting():
+        with self._reporting("pause partitions"):
             self._consumer.pause(_to_client(tps))
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Fetch these partitions again, from the first record that was not delivered."""
-        with self._reporting():
+        with self._reporting("resume partitions"):
             self._consumer.resume(_to_client(tps))
 
     def unassign(self, tps: Sequence[TopicPartition]) -> None:
         """Complete a revoke. Never with nothing: that lets two members consume the partitions."""
         if tps:
-            with self._reporting():
+            with self._reporting("give partitions back"):
                 self._consumer.incremental_unassign(_to_client(tps))
 
     def positions(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where the client will go on, past control records; partitions that have not begun are left out."""
         found: list[ClientTopicPartition] = []
-        with self._reporting():
+        with self._reporting("tell its positions"):
             found = self._consumer.position(_to_client(tps))
         return {TopicPartition(at.topic, at.partition): at.offset for at in found if at.offset >= 0 and not at.error}
 
@@ -227,12 +227,19 @@ class Client:
         self._consumer.close()
 
     @contextlib.contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Turn what the client raises into `Trouble`, to be told apart with all other errors of the client."""
+    def _reporting(self, doing: str = "") -> Iterator[None]:
+        """Turn what the client raises into `Trouble`, to be told apart with all other errors of the client.
+
+        A call of our own (`doing` says which) that it refuses is a defect of ours: logged, and no reason to end.
+        """
         try:
             yield
-        except KafkaException as error:
-            self._events.append(Trouble(error.args[0]))
+        except KafkaException as raised:
+            error: KafkaError = raised.args[0]
+            if doing and not error.fatal() and error.name() != "_FATAL":
+                _log.error("the client refused to %s: %s", doing, error.str())
+            else:
+                self._events.append(Trouble(error))
 
     # -- callbacks: they record, nothing else -------------------------------------------------------------------
 
@@ -242,7 +249,7 @@ class Client:
     def _on_revoke(self, consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
         if self._closing:
             return
-        with self._reporting():
+        with self._reporting("put a revoke off"):
             # Keeps the binding from unassigning by itself: the client waits for `unassign`, while polling goes on.
             consumer.incremental_assign([])
         self._events.append(Revoked(_from_client(partitions)))

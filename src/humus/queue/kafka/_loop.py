@@ -12,9 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from typing import Any, Final
 
 from humus.errors import BrokerError, HumusError, ProcessingFailed
+from humus.queue._describe import error_message, error_type
 from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
@@ -34,7 +36,6 @@ from humus.queue.kafka._commands import (
     WorkerEvent,
 )
 from humus.queue.kafka._conditions import Conditions
-from humus.queue.kafka._describe import error_message, error_type
 from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._lookout import Lookout, Sighting
@@ -81,6 +82,7 @@ class PollLoop:
     ) -> None:
         self.status = RuntimeStatus("starting", options.group_id)
         self.async_workers: set[AsyncWorker] = set()
+        self._context = copy_context()  # the application's, of where it runs us: processors see its variables
         self._options = options
         self._config = dict(config)
         self._loop = loop
@@ -355,8 +357,10 @@ class PollLoop:
     def _employ(self, key: Key) -> Worker:
         subscription = self._subscriptions[key.tp.topic]
         if not subscription.handler.is_async:
-            return ThreadWorker(key, subscription, self._said.append)
-        worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake)
+            return ThreadWorker(key, subscription, self._said.append, self._context.copy())
+        worker = AsyncWorker(
+            key, subscription, self._said.append, self._loop, self._needs_wake, context=self._context.copy()
+        )
         self.async_workers.add(worker)
         return worker
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime"]
 
-_TASKS_WITHIN: Final = 1.0
+_TASKS_WITHIN: Final = 0.4
 """Seconds that cancelled handlers have to end after the poll thread has."""
 
 

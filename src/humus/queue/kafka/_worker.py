@@ -17,12 +17,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextvars import Context, copy_context
 from typing import Any, Final
 
+from humus.queue._describe import error_message, error_stack, error_type
 from humus.queue._processors import Handler, describe_awaitable
 from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
 from humus.queue.kafka._delivery_context import worker_var
-from humus.queue.kafka._describe import error_message, error_stack, error_type
 from humus.queue.kafka._message import Message, RawRecord
 from humus.queue.kafka._partition import Failure, Key, Piece
 from humus.queue.kafka._retry import Outcome, Unretryable, decide
@@ -40,9 +41,13 @@ Send = Callable[[WorkerEvent], None]
 
 
 class Worker:
-    """What both kinds have in common. `send` may be called from any thread."""
+    """What both kinds have in common. `send` may be called from any thread.
 
-    def __init__(self, key: Key, subscription: Subscription, send: Send) -> None:
+    The processor runs in `context`, by default a copy of the caller's: it sees the application's context variables,
+    and what it sets itself stays set for the partition's next record.
+    """
+
+    def __init__(self, key: Key, subscription: Subscription, send: Send, context: Context | None = None) -> None:
         self.key = key
         self.position = -1
         self.message: Message | None = None
@@ -52,6 +57,7 @@ class Worker:
         self._subscription = subscription
         self._handler: Handler = subscription.handler
         self._send = send
+        self._context = copy_context() if context is None else context
         self._last: WorkerEvent | None = None
 
     @property
@@ -167,8 +173,10 @@ class AsyncWorker(Worker):
         send: Send,
         loop: asyncio.AbstractEventLoop,
         needs_wake: "set[AsyncWorker]",
+        *,
+        context: Context | None = None,
     ) -> None:
-        super().__init__(key, subscription, send)
+        super().__init__(key, subscription, send, context)
         self.task: asyncio.Task[None] | None = None
         self._loop = loop
         self._needs_wake = needs_wake
@@ -212,7 +220,9 @@ class AsyncWorker(Worker):
             task.cancel()
 
     def _start(self) -> asyncio.Task[None]:
-        self.task = task = self._loop.create_task(self._run(), name=f"humus {self.key.tp} epoch {self.key.epoch}")
+        self.task = task = self._loop.create_task(
+            self._run(), name=f"humus {self.key.tp} epoch {self.key.epoch}", context=self._context
+        )
         task.add_done_callback(self._task_done)
         return task
 
@@ -363,11 +373,13 @@ class AsyncWorker(Worker):
 class ThreadWorker(Worker):
     """A worker for a plain `def` processor: one daemon thread, so that blocking code blocks its own partition only."""
 
-    def __init__(self, key: Key, subscription: Subscription, send: Send) -> None:
-        super().__init__(key, subscription, send)
+    def __init__(self, key: Key, subscription: Subscription, send: Send, context: Context | None = None) -> None:
+        super().__init__(key, subscription, send, context)
         self._inbox: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"humus {key.tp} epoch {key.epoch}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._context.run, args=(self._run,), name=f"humus {key.tp} epoch {key.epoch}", daemon=True
+        )
 
     def feed(self, pieces: Sequence[Piece]) -> None:
         """Hand over records. Poll thread."""
