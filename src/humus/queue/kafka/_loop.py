@@ -180,8 +180,10 @@ class PollLoop:
                 for tp, piece in client.pieces(records):
                     core.received(tp, piece)
                 self._diagnosis.works()
+            # At once, for the sake of latency; and before a worker's end is noted: what is meant for it must not hire
+            # another one.
+            self._obey()
         now = time.monotonic()
-        self._obey()  # before a worker's end is noted: what is meant for it must not hire another one
         self._listen(now)
         self._obey()
         for key in core.active():
