@@ -1,4 +1,5 @@
 """The poll loop with no broker to reach: how it ends, whatever ends it."""
+# ruff: noqa: SLF001 - what the loop does between rounds shows from the inside alone
 
 import asyncio
 import queue
@@ -6,10 +7,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import TopicPartition as ClientTopicPartition
 
 from humus.queue import kafka
+from humus.queue.kafka._client import Client
 from humus.queue.kafka._client_config import client_config
 from humus.queue.kafka._loop import PollLoop
+from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import validate
 
 WITHIN = 30.0
@@ -78,3 +82,24 @@ def test_a_loop_that_is_closed_ends_it() -> None:
     running.start()
     loop.close()
     assert running.end() is None
+
+
+def test_partitions_that_nobody_would_handle_are_taken_up(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """D72: what the client holds and the core does not know, for a whole interval, begins a new epoch."""
+    poll_loop, at = running.poll_loop, TopicPartition("orders", 3)
+    client = Client(
+        {**client_config(validate("127.0.0.1:1", "g", (kafka.at_least_once("orders", _ignore),)))}, ["orders"]
+    )
+    try:
+        client._consumer.incremental_assign([ClientTopicPartition("orders", 3)])
+        assert client.assigned() == {at}
+        poll_loop._reconcile(client, 0.0)
+        assert not poll_loop._core.owns(at), "a rebalance may be about to bring it in order"
+        poll_loop._reconcile(client, 5.0)
+        assert poll_loop._core.owns(at)
+        assert client.assigned() == {at}
+        assert "taking them up again: orders[3]" in caplog.text
+        poll_loop._reconcile(client, 10.0)
+        assert caplog.text.count("taking them up again") == 1
+    finally:
+        client.close()
