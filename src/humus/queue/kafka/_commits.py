@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import Partition, Piece, State
+from humus.queue.kafka._partition import Partition, Piece
 
 __all__ = ["Answer", "Commits"]
 
@@ -98,5 +98,4 @@ class Commits:
 
     def forget(self, partition: Partition) -> None:
         """The epoch is over: its refusals do not slow the next one down. An answer that is due stays due."""
-        if partition.state is State.GONE:
-            self._refusals.pop(partition.key.tp, None)
+        self._refusals.pop(partition.key.tp, None)

@@ -33,7 +33,7 @@ class Sighting:
 
 
 class Lookout:
-    """Looks once at `start`, and then every 10 s for as long as something is missing or `keep_looking` was called.
+    """Looks at `start`, whenever `look` is called, and every 10 s until it was answered that nothing is missing.
 
     `report` is called on the lookout's thread for each answer; no answer, no call: the consumer itself reports a
     broker that is away. The thread is a daemon and ends at `stop`.
