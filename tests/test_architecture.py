@@ -11,7 +11,17 @@ from typing import Final
 import pytest
 
 SRC: Final = Path(__file__).parent.parent / "src"
-PURE: Final = ("_message", "_offsets", "_retry", "_partition", "_commits", "_flow", "_commands", "_assignment")
+PURE: Final = (
+    "_message",
+    "_dead_letter",
+    "_offsets",
+    "_retry",
+    "_partition",
+    "_commits",
+    "_flow",
+    "_commands",
+    "_assignment",
+)
 """The core of the Kafka runtime: it decides, and has no thread, clock, randomness, log or broker."""
 NOT_IN_THE_CORE: Final = {
     *("threading", "asyncio", "time", "random", "queue", "concurrent", "socket", "os", "logging"),
@@ -20,19 +30,21 @@ NOT_IN_THE_CORE: Final = {
 CLIENT: Final = {
     "humus.queue.kafka._client": "the Consumer",
     "humus.queue.kafka._lookout": "an AdminClient",
+    "humus.queue.kafka._letter_box": "a Producer",
 }
 """Who may import confluent_kafka, and for what; `humus.testing` may as well."""
 
 FLOORS: Final = (
     ("_message",),
-    ("_offsets", "_retry"),
+    ("_dead_letter", "_offsets", "_retry"),
     ("_subscription",),
     ("_partition",),
     ("_commits", "_flow", "_commands"),
     ("_assignment",),
     ("_status", "_conditions", "_delivery_context", "_owned_keys", "_security"),
     ("_options", "_snapshot", "_worker", "_client_errors"),
-    ("_client_config", "_client", "_lookout", "_settings"),
+    ("_async_worker", "_thread_worker"),
+    ("_client_config", "_client", "_letter_box", "_lookout", "_settings"),
     ("_diagnosis", "_tokens"),
     ("_loop",),
     ("_runtime",),

@@ -16,7 +16,7 @@ from humus.queue.kafka._commands import Fatal, WorkerEvent
 from humus.queue.kafka._loop import _processing_failed
 from humus.queue.kafka._partition import Key
 from humus.queue.kafka._subscription import at_least_once
-from humus.queue.kafka._worker import ThreadWorker
+from humus.queue.kafka._thread_worker import ThreadWorker
 
 WORDS = "the record's own words"
 

@@ -152,7 +152,8 @@ def test_brokers_that_cannot_be(brokers: Any, says: str) -> None:
         ({"librdkafka": {"check.crcs": None}}, "librdkafka: the value of 'check.crcs' must be"),
         ({"librdkafka": {"ssl.key.password": [_HIDDEN]}}, "librdkafka: the value of 'ssl.key.password' must be"),
         ({"librdkafka": {7: 1}}, "librdkafka: a key must be a string"),
-        ({"handler_timeout": 5}, "handler_timeout: has no effect in this version yet"),
+        ({"handler_timeout": 0}, "handler_timeout: must be above 0 s"),
+        ({"handler_timeout": True}, "handler_timeout: True is no time"),
         ({"stall_timeout": 5}, "stall_timeout: has no effect in this version yet"),
         ({"trace_parent": "parent"}, "trace_parent: has no effect in this version yet"),
         ({"trace_parent": "child"}, "trace_parent: must be 'link' or 'parent'"),
@@ -167,7 +168,7 @@ def test_options_that_cannot_work(options: dict[str, Any], says: str) -> None:
 
 def test_options_without_effect_may_be_given_their_default() -> None:
     """Only asking for something that does not happen is a fault."""
-    assert _options(handler_timeout=None, stall_timeout=timedelta(minutes=1), trace_parent="link") == _options()
+    assert _options(stall_timeout=timedelta(minutes=1), trace_parent="link") == _options()
 
 
 def test_all_faults_at_once() -> None:
@@ -450,8 +451,9 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
         topics=[
             {"name": "^a", "semantic": "at-least-once", "retry": {"max_attempts": 0, "jitter": 2}},
             {"name": "b", "semantic": "at-most-once", "retry": {}},
-            {"name": "c", "semantic": "at-least-once", "on_failure": {"dead_letter": "c.dlt"}},
+            {"name": "c", "semantic": "at-least-once", "on_failure": {"dead_letter": "^c"}},
             {"name": "d", "semantic": "exactly-once", "on_failure": "explode"},
+            {"name": "e", "semantic": "at-least-once", "on_failure": {"dead_letter": "e"}},
         ],
     )
     assert {path: len(texts) for path, texts in faults.items()} == {
@@ -468,9 +470,11 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
         ("topics", 2, "on_failure"): 1,
         ("topics", 3, "semantic"): 1,
         ("topics", 3, "on_failure"): 1,
+        ("topics", 4): 1,
     }
     assert faults["drain_timeout",][0].startswith("must be below rebalance_timeout (10 s)")
-    assert "cannot write dead letters" in faults["topics", 2, "on_failure"][0]
+    assert faults["topics", 2, "on_failure"][0].startswith("dead_letter('^c'): starts with '^'")
+    assert "is the topic itself" in faults["topics", 4][0]
     assert faults["topics", 3, "on_failure"] == ["must be halt, skip, shut_down or {dead_letter: TOPIC}"]
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from humus.errors import ConfigError
 from humus.queue.kafka._message import Message
-from humus.queue.kafka._retry import Retry, halt, skip
+from humus.queue.kafka._retry import Retry, dead_letter, halt, skip
+from humus.queue.kafka._runtime import Runtime
 from humus.queue.kafka._subscription import Semantic, at_least_once, at_most_once, topic_fault
 
 
@@ -84,3 +85,33 @@ def test_reserved_keywords_do_not_exist_yet(keyword: str) -> None:
     factory: Any = at_least_once
     with pytest.raises(TypeError, match=keyword):
         factory("orders", _process, **{keyword: 1})
+
+
+@pytest.mark.parametrize(
+    ("letters", "says"),
+    [
+        ("orders", "is the topic itself"),
+        ("", "the topic is empty"),
+        ("^dead", "starts with '^'"),
+        (None, "a topic must be a string"),
+    ],
+)
+def test_dead_letters_that_can_go_nowhere(letters: Any, says: str) -> None:
+    """A dead-letter topic that is the source topic, or none at all, is refused before anything runs (D32)."""
+    [fault] = at_least_once("orders", _process, on_failure=dead_letter(letters)).faults
+    assert fault.startswith(f"at_least_once('orders', ...): on_failure: dead_letter({letters!r}): ")
+    assert says in fault
+
+
+def test_dead_letters_that_go_round_in_a_circle() -> None:
+    """Topics of one runtime that are each other's dead-letter topics are refused: a poison record would never rest."""
+    with pytest.raises(ConfigError) as caught:
+        Runtime(
+            "localhost:9092",
+            "group",
+            at_least_once("a", _process, on_failure=dead_letter("b")),
+            at_least_once("b", _process, on_failure=dead_letter("c")),
+            at_least_once("c", _process, on_failure=dead_letter("a")),
+            at_least_once("d", _process, on_failure=dead_letter("a")),
+        )
+    assert caught.value.faults == ("dead letters go round in a circle: a -> b -> c -> a",)

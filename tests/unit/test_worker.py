@@ -11,10 +11,12 @@ import pytest
 from tests.pieces import Record, piece, tp_of
 
 from humus.queue import kafka
+from humus.queue.kafka._async_worker import AsyncWorker
 from humus.queue.kafka._commands import Failing, Fatal, Halted, WorkerDone, WorkerEvent
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription, at_least_once
-from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
+from humus.queue.kafka._thread_worker import ThreadWorker
+from humus.queue.kafka._worker import Worker
 
 KEY = Key(tp_of(), 1)
 WITHIN = 30.0

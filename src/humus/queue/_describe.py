@@ -22,6 +22,9 @@ MAX_STACK: Final = 8 * 1024
 def error_type(error: BaseException) -> str:
     """Return the exception's qualified class name, `json.decoder.JSONDecodeError`; a built-in's is bare."""
     kind = type(error)
+    named: str | None = getattr(kind, "humus_error_type", None)  # a failure that has a name of its own (D33)
+    if named is not None:
+        return named
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 

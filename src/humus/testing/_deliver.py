@@ -8,14 +8,31 @@ from typing import Any, Literal
 from humus.errors import ConfigError
 from humus.queue._describe import error_message, error_type
 from humus.queue._protocols import ProcessorLike
-from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
+from humus.queue.kafka._async_worker import AsyncWorker
+from humus.queue.kafka._commands import (
+    DeadLettered,
+    Failed,
+    Failing,
+    Fatal,
+    Halted,
+    Waits,
+    WorkerDone,
+    WorkerEvent,
+)
+from humus.queue.kafka._dead_letter import Answered, DeadLetter
 from humus.queue.kafka._message import Message, TopicPartition
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._retry import FailurePolicy, Retry
 from humus.queue.kafka._subscription import Subscription, at_least_once
-from humus.queue.kafka._worker import AsyncWorker, ThreadWorker
+from humus.queue.kafka._thread_worker import ThreadWorker
+from humus.queue.kafka._worker import Terms
 
 __all__ = ["Outcome", "deliver"]
+
+
+Result = Literal["handled", "skipped", "dead_lettered", "halted", "shut_down"]
+
+_GROUP = "deliver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +41,23 @@ class Outcome:
 
     Attributes:
         message: the message.
-        result: `handled`; or what the failure policy did: `skipped`, `halted` (the messages behind it are not
-        delivered), or
-            `shut_down` (likewise; also what an exception that is no `Exception` does).
+        result: `handled`; or what the failure policy did: `skipped`, `dead_lettered`, `halted` (the messages behind it
+            are not delivered), or `shut_down` (likewise; also what an exception that is no `Exception` does).
         attempts: how often the processor was run on it.
         waits: the seconds that the runtime would have waited between the attempts.
         error_type: the last failure's type, `None` where there was none.
         reason: the last failure's message.
+        dead_letter: the record that would be written to the dead-letter topic (`topic`, `key`, `value`, `headers`),
+            `None` where there is none.
     """
 
     message: Message
-    result: Literal["handled", "skipped", "halted", "shut_down"]
+    result: Result
     attempts: int
     waits: tuple[float, ...]
     error_type: str | None
     reason: str | None
+    dead_letter: DeadLetter | None = None
 
 
 async def deliver(
@@ -50,8 +69,8 @@ async def deliver(
     """Run `processor` on `messages`, one after the other, at least once; return an outcome for each that was delivered.
 
     It is the runtime's own worker that calls it: an `async def` on this loop, a `def` on a thread. Backoff is
-    computed and not waited. Other than the runtime, which tries for ever unless told otherwise, `retry` ends after
-    three attempts here.
+    computed and not waited; a dead letter is made, and confirmed at once. Other than the runtime, which tries for ever
+    unless told otherwise, `retry` ends after three attempts here.
 
     Raises:
         ConfigError: the processor, `retry` or `on_failure` is none.
@@ -76,21 +95,23 @@ async def _deliver_one(message: Message, subscription: Subscription) -> Outcome:
 
     def send(event: WorkerEvent) -> None:
         said.append(event)
-        if not isinstance(event, Failing | Failed):
+        if isinstance(event, WorkerDone | Halted | Fatal):
             loop.call_soon_threadsafe(_let_go, ended)
 
     key = Key(TopicPartition(message.topic, message.partition), 0)
+    letters = _Letters()
+    terms = Terms(_GROUP, letters=letters)
     worker: _InstantTask | _InstantThread
     if subscription.handler.is_async:
-        worker = _InstantTask(key, subscription, send, loop, set())
+        worker = _InstantTask(key, subscription, send, loop, set(), terms)
     else:
-        worker = _InstantThread(key, subscription, send)
+        worker = _InstantThread(key, subscription, send, terms)
     worker.feed([Piece([message._raw], message.offset, message.offset + 1, 0, -1)])  # noqa: SLF001 - the record itself
     worker.drain(finish=True)
     if isinstance(worker, _InstantTask):
         worker.wake()
     await ended
-    return _outcome(message, said, worker.waits)
+    return _outcome(message, said, worker.waits, letters.letter)
 
 
 def _let_go(ended: "asyncio.Future[None]") -> None:
@@ -98,22 +119,35 @@ def _let_go(ended: "asyncio.Future[None]") -> None:
         ended.set_result(None)
 
 
-def _outcome(message: Message, said: Sequence[WorkerEvent], waits: list[float]) -> Outcome:
-    failures = [event.failure for event in said if isinstance(event, Failing | Failed | Halted)]
+class _Letters:
+    """Confirms every letter at once."""
+
+    def __init__(self) -> None:
+        self.letter: DeadLetter | None = None
+
+    def post(self, letter: DeadLetter, answered: Answered) -> None:
+        self.letter = letter
+        answered(None)
+
+
+def _outcome(message: Message, said: Sequence[WorkerEvent], waits: list[float], letter: DeadLetter | None) -> Outcome:
+    failures = [event.failure for event in said if isinstance(event, Failing | Failed | DeadLettered | Halted)]
     attempts = len(waits) + 1
     kind, reason = (failures[-1].error_type, failures[-1].reason) if failures else (None, None)
-    result: Literal["handled", "skipped", "halted", "shut_down"] = "handled"
+    result: Result = "handled"
     for event in said:
         match event:
             case Failed():
                 result = "skipped"
+            case DeadLettered():
+                result = "dead_lettered"
             case Halted():
                 result = "halted"
             case Fatal(error=error):
                 result, kind, reason = "shut_down", error_type(error), error_message(error)
-            case Failing() | WorkerDone():
+            case Failing() | Waits() | WorkerDone():
                 pass
-    return Outcome(message, result, attempts, tuple(waits), kind, reason)
+    return Outcome(message, result, attempts, tuple(waits), kind, reason, letter)
 
 
 class _InstantTask(AsyncWorker):

@@ -20,6 +20,7 @@ from humus.queue.kafka._commands import (
     Cancel,
     Command,
     Commit,
+    DeadLettered,
     Drain,
     Failed,
     Failing,
@@ -31,6 +32,7 @@ from humus.queue.kafka._commands import (
     Pause,
     Resume,
     Stopped,
+    Waits,
     WorkerDone,
     WorkerEvent,
 )
@@ -312,10 +314,8 @@ class Assignment:
                 self._ghost_ended(key, event.failure.offset)
             return
         match event:
-            case Failing(failure=failure):
-                partition.failing(failure)
-            case Failed():
-                partition.failed()
+            case Failing() | Waits() | Failed() | DeadLettered():
+                _note_failure(partition, event)
             case Halted(failure=failure):
                 self.flow.freed(key.tp, *partition.halt(failure, now))
                 self.flow.hold(key.tp)
@@ -525,6 +525,18 @@ class Assignment:
         error_type: str | None = None,
     ) -> None:
         self._do(Notice(level, text, tp, offset, error_type))
+
+
+def _note_failure(partition: Partition, event: Failing | Waits | Failed | DeadLettered) -> None:
+    match event:
+        case Failing(failure=failure):
+            partition.failing(failure)
+        case Waits(failure=failure):
+            partition.waits(failure)
+        case Failed():
+            partition.failed()
+        case DeadLettered():
+            partition.dead_lettered()
 
 
 def _add(total: Counts, counts: Counts) -> None:

@@ -5,12 +5,13 @@ milliseconds, and the client's default pause of 1 s when its queue is full costs
 """
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from humus.queue.kafka._options import ClientValue, Options
 from humus.queue.kafka._security import security_config
 
-__all__ = ["client_config"]
+__all__ = ["client_config", "connection_config"]
 
 _MIB: Final = 1024 * 1024
 _PARTITION_FETCH_BYTES: Final = _MIB
@@ -28,6 +29,8 @@ _METADATA_MS: Final = 10_000
 _STATISTICS_MS: Final = 2000
 _HEARTBEAT_MS: Final = 3000
 _HEARTBEATS_A_SESSION: Final = 3
+_CONNECTION: Final = frozenset({"bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "oauth_cb"})
+_CONNECTION_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
 
 
 def client_config(options: Options) -> dict[str, ClientValue]:
@@ -57,6 +60,11 @@ def client_config(options: Options) -> dict[str, ClientValue]:
     if options.group_instance_id is not None:
         config["group.instance.id"] = options.group_instance_id
     return config | dict(options.librdkafka)
+
+
+def connection_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what another client of the runtime needs to reach the same brokers; secrets included."""
+    return {key: value for key, value in config.items() if key in _CONNECTION or key.startswith(_CONNECTION_FAMILIES)}
 
 
 def _group(options: Options) -> dict[str, ClientValue]:

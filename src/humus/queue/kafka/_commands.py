@@ -11,6 +11,7 @@ __all__ = [
     "Cancel",
     "Command",
     "Commit",
+    "DeadLettered",
     "Drain",
     "Failed",
     "Failing",
@@ -22,6 +23,7 @@ __all__ = [
     "Pause",
     "Resume",
     "Stopped",
+    "Waits",
     "WorkerDone",
     "WorkerEvent",
 ]
@@ -118,6 +120,22 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """The record in flight waits and shows why: its dead letter is not confirmed, or its handler is past its time."""
+
+    key: Key
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """A record failed for good, its dead letter is confirmed, and the partition goes on."""
+
+    key: Key
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A record failed for good and the partition goes on: skipped (at least once) or consumed (at most once)."""
 
@@ -143,4 +161,4 @@ class Fatal:
     error: BaseException
 
 
-WorkerEvent = WorkerDone | Failing | Failed | Halted | Fatal
+WorkerEvent = WorkerDone | Failing | Waits | Failed | DeadLettered | Halted | Fatal

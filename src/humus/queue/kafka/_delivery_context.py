@@ -24,6 +24,11 @@ class Worklike(Protocol):
         """Whether the partition is to be given back."""
         ...
 
+    @property
+    def deadline(self) -> float | None:
+        """When the attempt in flight is cut short, in seconds of `time.monotonic()`."""
+        ...
+
 
 worker_var: ContextVar[Worklike] = ContextVar("humus.queue.kafka.worker")
 
@@ -34,7 +39,8 @@ class Delivery:
     Attributes:
         message: the record.
         attempt: which run of it this is, from 1.
-        deadline: when this attempt is cut short, in seconds of `time.monotonic()`; `None` where it is not.
+        deadline: when this attempt is cut short (an `async def` processor) or fails if it still runs (a `def` one), in
+            seconds of `time.monotonic()`; `None` without a `handler_timeout`.
     """
 
     __slots__ = ("_worker", "attempt", "deadline", "message")
@@ -42,7 +48,7 @@ class Delivery:
     def __init__(self, message: Message, attempt: int, worker: Worklike) -> None:
         self.message = message
         self.attempt = attempt
-        self.deadline: float | None = None
+        self.deadline = worker.deadline
         self._worker = worker
 
     @property

@@ -12,6 +12,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from humus.queue.kafka._client_config import connection_config
+
 __all__ = ["Lookout", "Sighting"]
 
 INTERVAL: Final = 10.0
@@ -19,8 +21,6 @@ INTERVAL: Final = 10.0
 _ANSWER_WITHIN: Final = 5.0
 _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
-_PASSED_ON: Final = ("bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "oauth_cb")
-_PASSED_ON_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ class Lookout:
         self._look.set()
 
     def _run(self) -> None:
-        config = {key: value for key, value in self._config.items() if _is_passed_on(key)}
-        admin = AdminClient(config, logger=_Silence())
+        admin = AdminClient(connection_config(self._config), logger=_Silence())
         while not self._stop.is_set():
             self._look.clear()
             sighting = self._ask(admin)
@@ -103,7 +102,3 @@ class _Silence:
 
 def _name(error: Any) -> str | None:
     return None if error is None else error.name()
-
-
-def _is_passed_on(key: str) -> bool:
-    return key in _PASSED_ON or key.startswith(_PASSED_ON_FAMILIES)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from humus.errors import BrokerError, HumusError, ProcessingFailed
 from humus.queue._describe import error_message, error_type
 from humus.queue.kafka._assignment import Assignment
+from humus.queue.kafka._async_worker import AsyncWorker
 from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
@@ -38,14 +39,16 @@ from humus.queue.kafka._commands import (
 from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._flow import Flow
+from humus.queue.kafka._letter_box import LetterBox
 from humus.queue.kafka._lookout import Lookout, Sighting
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
 from humus.queue.kafka._snapshot import snapshot
 from humus.queue.kafka._status import RuntimeState, RuntimeStatus
+from humus.queue.kafka._thread_worker import ThreadWorker
 from humus.queue.kafka._tokens import TokenSource
-from humus.queue.kafka._worker import AsyncWorker, ThreadWorker, Worker
+from humus.queue.kafka._worker import Terms, Worker
 
 __all__ = ["PollLoop"]
 
@@ -96,6 +99,7 @@ class PollLoop:
             flow=Flow(options.buffer_max_bytes, options.max_concurrent_fetches),
         )
         self._client: Client | None = None
+        self._letters: LetterBox | None = None
         self._workers: dict[Key, Worker] = {}
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
@@ -160,6 +164,9 @@ class PollLoop:
             source = TokenSource(sasl.token, time.time)
             source.fetch()
             self._config["oauth_cb"] = source
+        if any(subscription.on_failure.topic for subscription in self._options.subscriptions):
+            self._letters = LetterBox(self._config)
+            self._letters.start()
         return Client(self._config, list(self._subscriptions))
 
     # -- a round ------------------------------------------------------------------------------------------------
@@ -201,10 +208,19 @@ class PollLoop:
         if now >= self._reconcile_at:
             self._reconcile(client, now)
         if now >= self._snapshot_at:
+            if self._options.handler_timeout is not None:
+                self._look_for_overdue(now)
             stopping, running = self._core.stopping, self._joined
             self.status = self._snapshot("stopping" if stopping else "running" if running else "starting")
             self._leave_closed_loop(now)
             self._snapshot_at = now + max(_SNAPSHOT_EVERY, _SNAPSHOT_A_PARTITION * len(self.status.partitions))
+
+    def _look_for_overdue(self, now: float) -> None:
+        """Show which handlers run past their time-out: what runs in a thread cannot be cut short (D33)."""
+        for worker in self._workers.values():
+            overdue = worker.overdue(now)
+            if overdue is not None:
+                self._core.worker_said(overdue, now)
 
     def _leave_closed_loop(self, now: float) -> None:
         """Stop where the loop was closed without an end to `process_queue`: nobody would handle our partitions."""
@@ -358,11 +374,10 @@ class PollLoop:
 
     def _employ(self, key: Key) -> Worker:
         subscription = self._subscriptions[key.tp.topic]
+        terms = Terms(self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy())
         if not subscription.handler.is_async:
-            return ThreadWorker(key, subscription, self._said.append, self._context.copy())
-        worker = AsyncWorker(
-            key, subscription, self._said.append, self._loop, self._needs_wake, context=self._context.copy()
-        )
+            return ThreadWorker(key, subscription, self._said.append, terms)
+        worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake, terms)
         self.async_workers.add(worker)
         return worker
 
@@ -408,13 +423,17 @@ class PollLoop:
 
     def _close(self) -> None:
         """Leave the group and close, in a thread of its own: with the brokers away the client takes 45 s for it."""
-        if self._client is None:
-            return
-        closing = threading.Thread(target=self._client.close, name="humus close", daemon=True)
+        closing = threading.Thread(target=self._close_clients, name="humus close", daemon=True)
         closing.start()
         closing.join(_CLOSE_WITHIN)
         if closing.is_alive():
             _log.warning("the brokers do not answer: the group will notice after the session time-out that we left")
+
+    def _close_clients(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        if self._letters is not None:
+            self._letters.close()
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end

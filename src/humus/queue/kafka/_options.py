@@ -49,7 +49,7 @@ class Options:
     """Validated options: times in seconds, sizes in bytes, every default filled in.
 
     `session_timeout` is `None` under the consumer protocol, where it is the broker's. Options that do nothing yet in
-    this version (`handler_timeout`, `stall_timeout`, `trace_parent`) are checked and then left out.
+    this version (`stall_timeout`, `trace_parent`) are checked and then left out.
     """
 
     brokers: str
@@ -60,6 +60,7 @@ class Options:
     rebalance_timeout: float
     drain_timeout: float
     commit_interval: float
+    handler_timeout: float | None
     fetch_max_bytes: int
     buffer_max_bytes: int
     max_concurrent_fetches: int | None
@@ -128,7 +129,27 @@ def _subscription_faults(subscriptions: Sequence[object]) -> list[str]:
         faults += subscription.faults
         if isinstance(subscription.topic, str):
             (twice if subscription.topic in seen else seen).add(subscription.topic)
-    return faults + [f"topic {topic!r} is subscribed more than once: one processor a topic" for topic in sorted(twice)]
+    faults += [f"topic {topic!r} is subscribed more than once: one processor a topic" for topic in sorted(twice)]
+    return faults + _circles(
+        {
+            one.topic: one.on_failure.topic
+            for one in subscriptions
+            if isinstance(one, Subscription) and isinstance(one.topic, str)
+        }
+    )
+
+
+def _circles(letters: Mapping[str, str | None]) -> list[str]:
+    """Find dead letters that come back to where they came from; a topic that is its own is a fault already."""
+    found: dict[frozenset[str], str] = {}
+    for start in letters:
+        way = [start]
+        while (following := letters.get(way[-1])) is not None and following not in way:
+            way.append(following)
+        if following == start and len(way) > 1:
+            text = f"dead letters go round in a circle: {' -> '.join([*way, start])}"
+            found.setdefault(frozenset(way), text)
+    return list(found.values())
 
 
 # -- kinds of values -----------------------------------------------------------------------------------------------
@@ -296,7 +317,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "rebalance_timeout": _time(least=0.1, most=86_400),
     "drain_timeout": _drain_timeout,
     "commit_interval": _time(least=0),
-    "handler_timeout": _not_yet(_time(least=0, optional=True), None),
+    "handler_timeout": _time(least=0, optional=True),
     "stall_timeout": _not_yet(_time(least=0), 60.0),
     "fetch_max_bytes": _whole(least=_KIB, most=_FETCH_MAX_LIMIT, unit=" bytes"),
     "buffer_max_bytes": _whole(least=_MIB, unit=" bytes"),
@@ -315,7 +336,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
 OPTION_NAMES: Final = tuple(_CHECKS)
 """All options, `brokers` and `group_id` included, in the order of their checks."""
 
-_NOT_YET: Final = frozenset({"handler_timeout", "stall_timeout", "trace_parent"})
+_NOT_YET: Final = frozenset({"stall_timeout", "trace_parent"})
 
 # What the signature of `Runtime` says, too.
 DEFAULTS: Final[Mapping[str, Any]] = {

@@ -26,7 +26,7 @@ sent until its answer is there its records are neither handled nor counted as lo
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -113,6 +113,7 @@ class Counts:
     consumed: int = 0
     handled: int = 0
     skipped: int = 0
+    dead_lettered: int = 0
     failed: int = 0
     lost: int = 0
     stale: int = 0
@@ -367,9 +368,20 @@ class Partition:
     def failing(self, failure: Failure) -> None:
         """An attempt failed and will be repeated."""
         self.counts.retries += 1
+        self.waits(failure)
+
+    def waits(self, failure: Failure) -> None:
+        """The record in flight does not get through for now; it shows since when it first did not."""
         halted = self.state is State.HALTED  # its log cannot be read on: that lasts, whatever is retried meanwhile
-        if not halted and self.offsets is not None and failure.offset >= self.offsets.watermark:
-            self.failure = failure
+        if halted or self.offsets is None or failure.offset < self.offsets.watermark:
+            return
+        if self.failure is not None and self.failure.offset == failure.offset:
+            failure = replace(failure, since=min(failure.since, self.failure.since))
+        self.failure = failure
+
+    def dead_lettered(self) -> None:
+        """A record failed for good, its dead letter is confirmed, and the partition goes on."""
+        self.counts.dead_lettered += 1
 
     def failed(self) -> None:
         """A record failed for good and the partition goes on."""

@@ -15,6 +15,7 @@ from humus.errors import ConfigError
 __all__ = [
     "Duration",
     "FailurePolicy",
+    "HandlerTimeout",
     "Outcome",
     "PolicyKind",
     "Reject",
@@ -146,6 +147,12 @@ class Unretryable(Exception):  # noqa: N818 - names what it is, beside Reject
     """A failure that running the record again cannot mend, such as an awaitable out of a `def` processor."""
 
 
+class HandlerTimeout(TimeoutError):  # noqa: N818 - names what it is, beside Unretryable
+    """A processor was not done with a record within `handler_timeout` (D33)."""
+
+    humus_error_type = "timeout"
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -160,17 +167,22 @@ class PolicyKind(Enum):
 
     HALT = "halt"
     SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
     SHUT_DOWN = "shut_down"
 
 
 @dataclass(frozen=True, slots=True)
 class FailurePolicy:
-    """What happens to a record that failed for good; made by `halt`, `skip` and `shut_down`."""
+    """What happens to a record that failed for good; made by `halt`, `skip`, `dead_letter` and `shut_down`.
+
+    `topic` is where dead letters go.
+    """
 
     kind: PolicyKind
+    topic: str | None = None
 
     def __str__(self) -> str:
-        return self.kind.value
+        return self.kind.value if self.topic is None else f"{self.kind.value}: {self.topic}"
 
 
 def halt() -> FailurePolicy:
@@ -189,15 +201,16 @@ def shut_down() -> FailurePolicy:
 
 
 def dead_letter(topic: str) -> FailurePolicy:
-    """Write the failed record to `topic` and go on once the broker confirmed it. Not available in this version.
+    """Write the failed record to `topic`, and go on once the broker has confirmed it (acks=all, idempotent).
 
-    Raises:
-        ConfigError: always, until dead letters can be written.
+    Key, value and headers stay as they are, byte for byte; headers `humus.dlt.*` are added that say where the record
+    comes from and why it failed. While the topic is not available the partition waits and shows it; a letter that the
+    topic can never take (too large) halts the partition. A crash, or a rebalance that does not wait, between the
+    confirmation and the commit can write a letter twice, never none.
+
+    Never raises: `Runtime` raises `ConfigError` for a topic that cannot be.
     """
-    raise ConfigError(
-        f"dead_letter({topic!r}): this version cannot write dead letters yet; "
-        "use halt(), skip() or shut_down() as on_failure"
-    )
+    return FailurePolicy(PolicyKind.DEAD_LETTER, topic)
 
 
 class Outcome(Enum):
@@ -206,6 +219,7 @@ class Outcome(Enum):
     RETRY = "retry"
     HALT = "halt"
     SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
     SHUT_DOWN = "shut_down"
 
 
@@ -220,6 +234,7 @@ class Verdict:
 _AT_THE_END = {
     PolicyKind.HALT: Verdict(Outcome.HALT),
     PolicyKind.SKIP: Verdict(Outcome.SKIP),
+    PolicyKind.DEAD_LETTER: Verdict(Outcome.DEAD_LETTER),
     PolicyKind.SHUT_DOWN: Verdict(Outcome.SHUT_DOWN),
 }
 

@@ -48,7 +48,8 @@ class Runtime:
         max_concurrent_fetches: fetch requests at a time; `None` for no limit.
         buffer_max_bytes: bytes of records fetched and not yet handled, all partitions together.
         drain_timeout: how long the record in flight may take when its partition leaves; half of `rebalance_timeout`.
-        handler_timeout: not available in this version.
+        handler_timeout: how long one attempt at a record may take: an `async def` processor is cancelled then, a `def`
+            one is reported; either way the attempt has failed. `None`: as long as it likes.
         stall_timeout: not available in this version.
         commit_interval: time between two commits.
         group_protocol: `"classic"`, or `"consumer"` (KIP-848, needs Kafka 4.0).

@@ -42,7 +42,7 @@ from humus.queue.kafka._options import (
 )
 from humus.queue.kafka._retry import FailurePolicy, Retry, dead_letter, halt, shut_down, skip
 from humus.queue.kafka._security import SASL, TLS, Mechanism
-from humus.queue.kafka._subscription import Subscription, at_least_once, at_most_once, topic_fault
+from humus.queue.kafka._subscription import Subscription, at_least_once, at_most_once, letters_fault, topic_fault
 
 _Made = TypeVar("_Made")
 
@@ -142,7 +142,11 @@ def _parse_policy(value: object) -> FailurePolicy:
     if isinstance(value, str) and value in _POLICIES:
         return _POLICIES[value]()
     if isinstance(value, Mapping) and list(value) == ["dead_letter"] and isinstance(value["dead_letter"], str):
-        return dead_letter(value["dead_letter"])
+        policy = dead_letter(value["dead_letter"])
+        fault = letters_fault(None, policy)
+        if fault is not None:
+            raise ConfigError(fault)
+        return policy
     raise ConfigError(f"must be {', '.join(_POLICIES)} or {{dead_letter: TOPIC}}")
 
 
@@ -181,6 +185,9 @@ class TopicSettings(_Model):
                 "{keys} has no meaning with at-most-once, whose records are handled once: leave it out",
                 {"keys": " and ".join(extra)},
             )
+        fault = letters_fault(self.name, self.on_failure)
+        if fault is not None:
+            raise PydanticCustomError("humus", "on_failure: {fault}", {"fault": fault})
         return self
 
     def subscribe(self, processor: ProcessorLike[Message]) -> Subscription:

@@ -29,6 +29,7 @@ def snapshot(
         consumed=counts.consumed,
         handled=counts.handled,
         skipped=counts.skipped,
+        dead_lettered=counts.dead_lettered,
         failed=counts.failed,
         lost=counts.lost,
         stale=counts.stale + core.stale_epochs,

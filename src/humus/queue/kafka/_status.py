@@ -44,15 +44,16 @@ class PartitionStatus:
 class Totals:
     """Counts since the start, partitions that left included.
 
-    `handled` counts every record that reached its end, with `skipped` (at least once) and `failed` (at most once) among
-    them; `lost` are records committed and never handled (at most once); `stale` those that came again from an earlier
-    fetch and were dropped; `commits_refused` commits of a partition that were tried again. `assigned`, `revoked` and
-    `lost_partitions` count rebalances that changed something.
+    `handled` counts every record that reached its end, with `skipped` and `dead_lettered` (at least once) and `failed`
+    (at most once) among them; `lost` are records committed and never handled (at most once); `stale` those that came
+    again from an earlier fetch and were dropped; `commits_refused` commits of a partition that were tried again.
+    `assigned`, `revoked` and `lost_partitions` count rebalances that changed something.
     """
 
     consumed: int = 0
     handled: int = 0
     skipped: int = 0
+    dead_lettered: int = 0
     failed: int = 0
     lost: int = 0
     stale: int = 0

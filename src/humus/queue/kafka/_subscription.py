@@ -12,14 +12,15 @@ from humus.errors import ConfigError
 from humus.queue._processors import Handler, inspect_processor
 from humus.queue._protocols import ProcessorLike
 from humus.queue.kafka._message import Message
-from humus.queue.kafka._retry import FailurePolicy, Retry, halt, skip
+from humus.queue.kafka._retry import FailurePolicy, PolicyKind, Retry, halt, skip
 
-__all__ = ["Semantic", "Subscription", "at_least_once", "at_most_once", "topic_fault"]
+__all__ = ["Semantic", "Subscription", "at_least_once", "at_most_once", "letters_fault", "topic_fault"]
 
 _RETRY_FOR_EVER = Retry()
 _HALT = halt()
 _ONE_ATTEMPT = Retry(max_attempts=1)
 _SKIP = skip()
+_POLICIES = "halt(), skip(), dead_letter(topic) or shut_down()"
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}", re.ASCII)
 
@@ -66,13 +67,15 @@ def at_least_once(
         topic: the name of one topic.
         processor: an object with `process(msg)`, or a function of one argument; `def` or `async def`.
         retry: when and how often a record whose processor raised is tried again.
-        on_failure: what happens to a record that is not tried again: `halt()`, `skip()` or `shut_down()`.
+        on_failure: what happens to a record that is not tried again: `halt()`, `skip()`, `dead_letter(topic)` or
+            `shut_down()`.
 
     Never raises: `Runtime` raises `ConfigError` with the faults of all its subscriptions at once.
     """
     wrong = {
         "retry": _type_fault("retry", retry, Retry, "a Retry(...)"),
-        "on_failure": _type_fault("on_failure", on_failure, FailurePolicy, "halt(), skip() or shut_down()"),
+        "on_failure": _type_fault("on_failure", on_failure, FailurePolicy, _POLICIES)
+        or letters_fault(topic, on_failure, "on_failure: "),
     }
     return _subscribe(
         topic,
@@ -108,6 +111,20 @@ def topic_fault(topic: object) -> str | None:
         return (
             "is no name that Kafka allows for a topic: "
             "1 to 249 ASCII letters, digits, '.', '_' and '-', and neither '.' nor '..'"
+        )
+    return None
+
+
+def letters_fault(topic: object, policy: FailurePolicy, where: str = "") -> str | None:
+    """Say why this policy's dead letters cannot go where it says; `None` where they can, or it has none."""
+    if policy.kind is not PolicyKind.DEAD_LETTER:
+        return None
+    fault = topic_fault(policy.topic)
+    if fault is not None:
+        return f"{where}dead_letter({policy.topic!r}): {fault}"
+    if policy.topic == topic:
+        return (
+            f"{where}dead_letter({policy.topic!r}): is the topic itself, so a failed record would come round for ever"
         )
     return None
 

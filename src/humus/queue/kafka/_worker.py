@@ -1,64 +1,112 @@
-"""Calls the processor for one partition in one epoch, record by record, until a decision on each is final.
+"""What calls the processor for one partition in one epoch, record by record, until a decision on each is final.
 
-Two workers, one for each kind of processor. `AsyncWorker` is a task on the application's loop; `ThreadWorker` is a
-daemon thread with a plain queue (never `concurrent.futures`: it joins at exit). They share all that decides:
-`_recovery` says what becomes of a failed attempt, and only waiting and calling differ.
+There are two workers, one for each kind of processor: `AsyncWorker` (`_async_worker.py`) is a task on the application's
+loop, `ThreadWorker` (`_thread_worker.py`) a daemon thread. What both share is here, and with it all that decides:
+`_recovery` says what becomes of a failed attempt, and only waiting, calling and posting differ.
 
 What crosses threads: the inbox (filled by the poll thread), `position` (one writer, the worker: everything below it is
-handled), the stop flags (set by the poll thread), and events to the poll thread. Each worker sends exactly one last
-event: `Halted`, `Fatal` or `WorkerDone`.
+handled), the stop flags (set by the poll thread), `started` (read by the poll thread), and events to the poll thread.
+Each worker sends exactly one last event: `Halted`, `Fatal` or `WorkerDone`.
 """
 
 import asyncio
 import logging
-import queue
 import random
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextvars import Context, copy_context
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
+from humus.errors import DeadLetterFailed
 from humus.queue._describe import error_message, error_stack, error_type
 from humus.queue._processors import Handler, describe_awaitable
-from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
-from humus.queue.kafka._delivery_context import worker_var
-from humus.queue.kafka._message import Message, RawRecord
+from humus.queue.kafka._commands import (
+    DeadLettered,
+    Failed,
+    Failing,
+    Fatal,
+    Halted,
+    Waits,
+    WorkerDone,
+    WorkerEvent,
+)
+from humus.queue.kafka._dead_letter import DeadLetter, LastFailure, Post, Refusal, dead_letter_of
+from humus.queue.kafka._message import Message
 from humus.queue.kafka._partition import Failure, Key, Piece
-from humus.queue.kafka._retry import Outcome, Unretryable, decide
+from humus.queue.kafka._retry import HandlerTimeout, Outcome, Unretryable, decide
 from humus.queue.kafka._subscription import Semantic, Subscription
 
-__all__ = ["AsyncWorker", "ThreadWorker", "Worker"]
+__all__ = ["CUT", "LETTER_PATIENCE", "Answer", "Send", "Step", "Terms", "Worker", "refuse_awaitable", "stops_runtime"]
 
 _log = logging.getLogger("humus.kafka.worker")
 
-_SLICE_SECONDS: Final = 0.005
-"""An async worker lets the other partitions run about this often, even if its processor never waits (D2)."""
-_MAX_SLICE: Final = 512
-
 Send = Callable[[WorkerEvent], None]
+
+LETTER_PATIENCE: Final = 5.0
+"""Seconds without an answer to a dead letter after which the log says so, once a letter."""
+_FIRST_LETTER_WAIT: Final = 0.5
+_LONGEST_LETTER_WAIT: Final = 30.0
+"""Seconds before a refused dead letter is posted again: doubled each time, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker has of its runtime, beside its subscription.
+
+    `handler_timeout` is in seconds, `None` for none; `letters` is there where a subscription has dead letters;
+    `context` is what the processor runs in: it sees the application's context variables, and what it sets itself stays
+    set for the partition's next record. `None`: a copy of the caller's.
+    """
+
+    group_id: str = ""
+    handler_timeout: float | None = None
+    letters: Post | None = None
+    context: Context | None = None
+
+
+class Step(NamedTuple):
+    """What a recovery does next: wait so many seconds, then post the letter, or run the processor again."""
+
+    wait: float
+    letter: DeadLetter | None = None
+
+
+Answer = BaseException | Refusal | None
+"""What came of a step: the attempt's error or the letter's refusal; `None` for success."""
+
+CUT: Final = Refusal("", "the worker was told to end")
+"""In place of an answer: the letter may be written or not, and the record counts as not handled."""
 
 
 class Worker:
-    """What both kinds have in common. `send` may be called from any thread.
+    """What both kinds have in common. `send` may be called from any thread."""
 
-    The processor runs in `context`, by default a copy of the caller's: it sees the application's context variables,
-    and what it sets itself stays set for the partition's next record.
-    """
+    _overdue_grace = 0.0
+    """Seconds past the handler time-out before it is reported that the handler still runs."""
 
-    def __init__(self, key: Key, subscription: Subscription, send: Send, context: Context | None = None) -> None:
+    def __init__(self, key: Key, subscription: Subscription, send: Send, terms: Terms = Terms()) -> None:
         self.key = key
         self.position = -1
         self.message: Message | None = None
         self.attempt = 1
         self.leave = False  # end after the record in flight
         self.finish = False  # end after everything handed over
+        self.started = 0.0  # with a handler time-out: when the attempt in flight began, 0 where there is none
         self._subscription = subscription
         self._handler: Handler = subscription.handler
         self._send = send
-        self._context = copy_context() if context is None else context
+        self._group_id = terms.group_id
+        self._letters = terms.letters
+        self._timeout = terms.handler_timeout
+        self._context = copy_context() if terms.context is None else terms.context
         self._last: WorkerEvent | None = None
+        self._reported = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When the attempt in flight is cut short, in seconds of `time.monotonic()`."""
+        return None if self._timeout is None or not self.started else self.started + self._timeout
 
     @property
     def stopping(self) -> bool:
@@ -80,16 +128,28 @@ class Worker:
     def _ended(self) -> None:
         self._send(self._last or WorkerDone(self.key, self.position))
 
-    def _recovery(self, message: Message, error: BaseException) -> Generator[float, BaseException | None, bool]:
+    def overdue(self, now: float) -> Waits | None:
+        """Tell, once an attempt, that a handler runs past its time-out and has not ended by it (D33). Poll thread."""
+        message, started, timeout = self.message, self.started, self._timeout
+        if timeout is None or message is None or not started or started == self._reported:
+            return None
+        if now < started + timeout + self._overdue_grace:
+            return None
+        self._reported = started
+        reason = f"its handler still runs, {now - started:.3g} s after it began: handler_timeout is {timeout:g} s"
+        _log.warning("%s: attempt %d: %s", _place(message), self.attempt, reason, extra=_fields(message, "timeout"))
+        return Waits(self.key, Failure(message.offset, self.attempt, "timeout", reason, started))
+
+    def _recovery(self, message: Message, error: BaseException) -> Generator[Step, Answer, bool]:
         """Decide on a record whose first attempt failed with `error`.
 
-        Yields the seconds to wait before each further attempt and is sent its error, `None` for success. Returns
-        whether the partition goes on; where it does not, the last event says why.
+        Yields what to do next and is sent what came of it. Returns whether the partition goes on; where it does not,
+        the last event says why.
         """
         subscription, key = self._subscription, self.key
         since = time.monotonic()
         while True:
-            if _stops_runtime(error):
+            if stops_runtime(error):
                 self._fatal(message, error)
                 return False
             verdict = decide(
@@ -105,13 +165,16 @@ class Worker:
                 case Outcome.RETRY:
                     self._send(Failing(key, failure))
                     self.attempt += 1
-                    again = yield verdict.wait
+                    again = yield Step(verdict.wait)
                     if again is None:
                         return True
+                    assert isinstance(again, BaseException)
                     error = again
                 case Outcome.SKIP:
                     self._send(Failed(key, failure))
                     return True
+                case Outcome.DEAD_LETTER:
+                    return (yield from self._bury(message, error, failure))
                 case Outcome.HALT:
                     self._last = Halted(key, failure)
                     return False
@@ -119,13 +182,58 @@ class Worker:
                     self._last = Fatal(key, self._position_behind(message), message.offset, error)
                     return False
 
+    def _bury(self, message: Message, error: BaseException, failure: Failure) -> Generator[Step, Answer, bool]:
+        """Write the record's dead letter; the partition waits for as long as that takes, visibly (D32)."""
+        topic = self._subscription.on_failure.topic
+        assert topic is not None
+        what = LastFailure(self._group_id, failure.attempts, failure.error_type, failure.reason, error_stack(error))
+        letter = dead_letter_of(message, what, topic)
+        why, wait, refused_for = "is not confirmed yet", 0.0, None
+        while True:
+            shown = f"its dead letter to {topic} {why}; the record failed with {failure.error_type}: {failure.reason}"
+            self._send(Waits(self.key, replace(failure, reason=shown)))
+            answer = yield Step(wait, letter)
+            if answer is None:
+                if refused_for is not None:
+                    _log.info("%s: its dead letter to %s is written now", _place(message), topic)
+                self._send(DeadLettered(self.key, failure))
+                return True
+            assert isinstance(answer, Refusal)
+            if answer.final:
+                self._halt_unburied(message, failure, f"its dead letter to {topic} can never be written: {answer}")
+                return False
+            if answer.code != refused_for:  # once a change of state, not once a try
+                _log.error(
+                    "%s: its dead letter to %s is refused, and posted again until it is written: %s",
+                    *(_place(message), topic, answer),
+                    extra=_fields(message, answer.code),
+                )
+            refused_for = answer.code
+            why = f"is refused: {answer}"
+            wait = min(max(wait * 2, _FIRST_LETTER_WAIT), _LONGEST_LETTER_WAIT)
+
+    def _halt_unburied(self, message: Message, failure: Failure, reason: str) -> None:
+        kind = f"{DeadLetterFailed.__module__}.{DeadLetterFailed.__qualname__}"
+        _log.error("%s: %s", _place(message), reason, extra=_fields(message, kind))
+        self._last = Halted(self.key, replace(failure, error_type=kind, reason=reason))
+
+    def _letter_is_slow(self, message: Message) -> None:
+        _log.warning(
+            "%s: the broker has not confirmed its dead letter to %s after %g s: the partition waits for it",
+            *(_place(message), self._subscription.on_failure.topic, LETTER_PATIENCE),
+            extra=_fields(message, "_TIMED_OUT"),
+        )
+
+    def _timed_out(self) -> HandlerTimeout:
+        return HandlerTimeout(f"the handler was not done after handler_timeout, {self._timeout:g} s")
+
     def _fatal(self, message: Message, error: BaseException) -> None:
         _log.critical(
             "%s: the processor raised %s: the runtime stops\n%s",
             _place(message),
             error_type(error),
             error_stack(error).rstrip(),
-            extra=_fields(message, error),
+            extra=_fields(message, error_type(error)),
         )
         self._last = Fatal(self.key, self._position_behind(message), message.offset, error)
 
@@ -140,6 +248,7 @@ class Worker:
         consequence = {
             Outcome.RETRY: f"trying again in {wait:.3g} s",
             Outcome.SKIP: "it is consumed all the same" if at_most_once else "skipped",
+            Outcome.DEAD_LETTER: f"a dead letter goes to {self._subscription.on_failure.topic}",
             Outcome.HALT: "the partition is halted at this record",
             Outcome.SHUT_DOWN: "the runtime is shut down",
         }[outcome]
@@ -147,7 +256,7 @@ class Worker:
         tells = outcome in (Outcome.HALT, Outcome.SHUT_DOWN) or (outcome is Outcome.RETRY and failure.attempts == 1)
         stack = f"\n{error_stack(error)}".rstrip() if tells else ""
         _log.log(
-            logging.WARNING if outcome in (Outcome.RETRY, Outcome.SKIP) else logging.ERROR,
+            logging.ERROR if outcome in (Outcome.HALT, Outcome.SHUT_DOWN) else logging.WARNING,
             "%s: attempt %d failed, %s: %s: %s%s",
             _place(message),
             failure.attempts,
@@ -155,331 +264,17 @@ class Worker:
             failure.error_type,
             failure.reason,
             stack,
-            extra=_fields(message, error),
+            extra=_fields(message, failure.error_type),
         )
 
 
-class AsyncWorker(Worker):
-    """A worker for an `async def` processor: one task on the application's loop.
-
-    `wake` is to be called on that loop; `needs_wake` collects, on the poll thread, the workers that wait for it, so
-    that a whole round of the poll loop costs one crossing of threads.
-    """
-
-    def __init__(
-        self,
-        key: Key,
-        subscription: Subscription,
-        send: Send,
-        loop: asyncio.AbstractEventLoop,
-        needs_wake: "set[AsyncWorker]",
-        *,
-        context: Context | None = None,
-    ) -> None:
-        super().__init__(key, subscription, send, context)
-        self.task: asyncio.Task[None] | None = None
-        self._loop = loop
-        self._needs_wake = needs_wake
-        self._inbox: deque[Piece] = deque()
-        self._idle = True
-        self._waiter: asyncio.Future[None] | None = None
-        self._cancelled = False
-        self._slice = 1
-        self._ran = 0
-        self._since = 0.0
-
-    def feed(self, pieces: Sequence[Piece]) -> None:
-        """Hand over records. Poll thread."""
-        if self.position < 0:
-            self.position = pieces[0].first
-        self._inbox.extend(pieces)
-        if self._idle:
-            self._needs_wake.add(self)
-
-    def drain(self, *, finish: bool) -> None:
-        """Come to an end. Poll thread."""
-        if finish:
-            self.finish = True
-        else:
-            self.leave = True
-        self._needs_wake.add(self)
-
-    def cancel(self) -> None:
-        """Cancel the task. Poll thread."""
-        self.leave = True
-        self._cancelled = True
-        self._needs_wake.add(self)
-
-    def wake(self) -> None:
-        """Start, go on, or be cancelled: whatever the poll thread asked for. On the loop."""
-        self._idle = False
-        task = self.task or self._start()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        if self._cancelled:
-            task.cancel()
-
-    def _start(self) -> asyncio.Task[None]:
-        self.task = task = self._loop.create_task(
-            self._run(), name=f"humus {self.key.tp} epoch {self.key.epoch}", context=self._context
-        )
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() and not self._cancelled:  # by somebody else, before its first step
-            self._start()
-            return
-        error = None if task.cancelled() else task.exception()
-        if error is not None:  # a defect of ours, never the processor's: stop loudly rather than stand still
-            self._last = Fatal(self.key, self.position, self.position, error)
-        self._ended()
-
-    async def _run(self) -> None:
-        worker_var.set(self)
-        self._since = time.perf_counter()
-        inbox = self._inbox
-        while not self.leave:
-            if inbox:
-                if not await self._handle(inbox.popleft()):
-                    return
-            elif self.finish:
-                return
-            else:
-                await self._rest(inbox)
-
-    async def _rest(self, inbox: deque[Piece]) -> None:
-        self.message = None
-        self._idle = True
-        if inbox or self.stopping:  # filled before the poll thread could see that we rest
-            self._idle = False
-            return
-        await self._wait(None)
-        self._ran = 0
-        self._since = time.perf_counter()
-
-    async def _handle(self, piece: Piece) -> bool:
-        """Handle a piece's records; `False` when the worker is to end."""
-        records = piece.records
-        at = 0
-        while at < len(records):
-            some = records[at : at + self._slice - self._ran]
-            at += len(some)
-            if not await self._handle_slice(some):
-                return False
-            self._ran += len(some)
-            if self._ran >= self._slice:
-                await self._let_others_run()
-        self.position = max(self.position, piece.end)
-        return True
-
-    async def _handle_slice(self, records: Sequence[RawRecord]) -> bool:
-        """The hot path: a few tenths of a microsecond a record."""
-        call = self._handler.call
-        topic, partition = self.key.tp
-        expected = self.position
-        for raw in records:
-            offset = raw.offset()
-            if offset < expected:
-                continue
-            if self.leave:
-                self.position = expected  # the record before was handled to its end
-                return False
-            self.position = offset
-            self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
-            try:
-                await call(message)
-            except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
-                if not await self._recover(message, error):
-                    return False
-            expected = offset + 1
-        self.position = expected
-        return True
-
-    async def _recover(self, message: Message, error: BaseException) -> bool:
-        if self._is_our_cancellation(error):
-            raise error
-        recovery = self._recovery(message, error)
-        answer: BaseException | None = None
-        try:
-            wait = next(recovery)
-            while True:
-                if not await self._wait_out(wait):
-                    return False
-                answer = None
-                try:
-                    await self._handler.call(message)
-                except BaseException as again:
-                    if self._is_our_cancellation(again):
-                        raise
-                    answer = again
-                wait = recovery.send(answer)
-        except StopIteration as decision:
-            return bool(decision.value)
-        finally:
-            self.attempt = 1
-
-    def _is_our_cancellation(self, error: BaseException) -> bool:
-        """Tell whether the poll thread asked for it. Any other one is the handler's failure, or means nothing (D34):
-        a worker that ended by itself would leave its partition standing still.
-        """
-        if not isinstance(error, asyncio.CancelledError):
-            return False
-        while not self._cancelled and self.task is not None and self.task.cancelling():
-            self.task.uncancel()
-        return self._cancelled
-
-    async def _wait_out(self, seconds: float) -> bool:
-        """Wait before the next attempt; `False` when the worker is to end instead."""
-        until = time.monotonic() + seconds
-        while not self.leave:
-            left = until - time.monotonic()
-            if left <= 0:
-                return True
-            await self._wait(left)
-        return False
-
-    async def _wait(self, seconds: float | None) -> None:
-        """Wait until woken, or for so many seconds."""
-        self._waiter = waiter = self._loop.create_future()
-        timer = None if seconds is None else self._loop.call_later(seconds, _let_go, waiter)
-        try:
-            if seconds is None or not self.leave:
-                await waiter
-        except asyncio.CancelledError as error:
-            if self._is_our_cancellation(error):
-                raise
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
-
-    async def _let_others_run(self) -> None:
-        """Give way to the other tasks of the loop, and learn how many records fit between two times of doing so."""
-        elapsed = time.perf_counter() - self._since
-        if elapsed > _SLICE_SECONDS * 2:
-            self._slice = max(1, self._slice // 2)
-        elif elapsed < _SLICE_SECONDS / 2:
-            self._slice = min(_MAX_SLICE, self._slice * 2)
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError as error:
-            if self._is_our_cancellation(error):
-                raise
-        self._ran = 0
-        self._since = time.perf_counter()
-
-
-class ThreadWorker(Worker):
-    """A worker for a plain `def` processor: one daemon thread, so that blocking code blocks its own partition only."""
-
-    def __init__(self, key: Key, subscription: Subscription, send: Send, context: Context | None = None) -> None:
-        super().__init__(key, subscription, send, context)
-        self._inbox: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()
-        self._thread = threading.Thread(
-            target=self._context.run, args=(self._run,), name=f"humus {key.tp} epoch {key.epoch}", daemon=True
-        )
-
-    def feed(self, pieces: Sequence[Piece]) -> None:
-        """Hand over records. Poll thread."""
-        if self.position < 0:
-            self.position = pieces[0].first
-            self._thread.start()
-        for piece in pieces:
-            self._inbox.put(piece)
-
-    def drain(self, *, finish: bool) -> None:
-        """Come to an end. Poll thread."""
-        if finish:
-            self.finish = True
-        else:
-            self.leave = True
-            self._hurry.set()
-        self._inbox.put(None)
-
-    def cancel(self) -> None:
-        """End after the record in flight; a thread cannot be stopped within it. Poll thread."""
-        self.drain(finish=False)
-
-    def _run(self) -> None:
-        try:
-            worker_var.set(self)
-            while not self.leave and self._handle_next():
-                self.message = None
-        except BaseException as error:  # noqa: BLE001 - a defect of ours: stop loudly rather than stand still
-            self._last = Fatal(self.key, self.position, self.position, error)
-        finally:
-            self._ended()
-
-    def _handle_next(self) -> bool:
-        # In a frame of its own: a worker at rest holds no record.
-        piece = self._inbox.get()
-        return piece is not None and self._handle(piece)
-
-    def _handle(self, piece: Piece) -> bool:
-        """Handle a piece's records; `False` when the worker is to end. The hot path."""
-        handler = self._handler
-        call = handler.call
-        topic, partition = self.key.tp
-        expected = self.position
-        for raw in piece.records:
-            offset = raw.offset()
-            if offset < expected:
-                continue
-            if self.leave:
-                self.position = expected  # the record before was handled to its end
-                return False
-            self.position = offset
-            self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
-            try:
-                returned = call(message)
-                if returned is not None:
-                    _refuse_awaitable(handler, returned)
-            except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
-                if not self._recover(message, error):
-                    return False
-            expected = offset + 1
-        self.position = max(expected, piece.end)
-        return True
-
-    def _recover(self, message: Message, error: BaseException) -> bool:
-        recovery = self._recovery(message, error)
-        try:
-            wait = next(recovery)
-            while True:
-                if not self._wait_out(wait):
-                    return False
-                wait = recovery.send(self._attempt(message))
-        except StopIteration as decision:
-            return bool(decision.value)
-        finally:
-            self.attempt = 1
-
-    def _wait_out(self, seconds: float) -> bool:
-        """Wait before the next attempt; `False` when the worker is to end instead."""
-        return not (self._hurry.wait(seconds) or self.leave)
-
-    def _attempt(self, message: Message) -> BaseException | None:
-        try:
-            _refuse_awaitable(self._handler, self._handler.call(message))
-        except BaseException as error:  # noqa: BLE001 - handed on, not swallowed
-            return error
-        return None
-
-
-def _let_go(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-def _refuse_awaitable(handler: Handler, returned: Any) -> None:
+def refuse_awaitable(handler: Handler, returned: Any) -> None:
     fault = describe_awaitable(handler, returned)
     if fault is not None:
         raise Unretryable(fault)
 
 
-def _stops_runtime(error: BaseException) -> bool:
+def stops_runtime(error: BaseException) -> bool:
     """Tell whether an exception ends the runtime: no `Exception`, or out of memory (D34)."""
     if isinstance(error, asyncio.CancelledError):
         return False  # nobody asked for it: an ordinary failure
@@ -490,10 +285,10 @@ def _place(message: Message) -> str:
     return f"{message.topic}[{message.partition}]@{message.offset}"
 
 
-def _fields(message: Message, error: BaseException) -> dict[str, object]:
+def _fields(message: Message, kind: str) -> dict[str, object]:
     return {
         "messaging.destination.name": message.topic,
         "messaging.destination.partition.id": str(message.partition),
         "messaging.kafka.offset": message.offset,
-        "error.type": error_type(error),
+        "error.type": kind,
     }
