@@ -150,3 +150,21 @@ def test_a_naive_timestamp_is_refused() -> None:
     """A time without a zone cannot be a record's."""
     with pytest.raises(ValueError, match="time zone"):
         message(timestamp=datetime(2026, 1, 2))
+
+
+@both
+def test_a_dead_letter_can_be_looked_at(kind: Callable[..., Any]) -> None:
+    """D32: what would be written to the dead-letter topic is there to be tested, without a broker."""
+
+    def refuse(msg: kafka.Message) -> None:
+        if msg.offset == 0:
+            raise kafka.Reject("no good")
+
+    poison = message("v", key="k", headers=[("h", b"1")], topic="orders", offset=0)
+    first, second = run(kind(refuse), poison, message(offset=1), on_failure=kafka.dead_letter("orders.dlt"))
+    assert (first.result, first.attempts, first.reason) == ("dead_lettered", 1, "no good")
+    assert first.dead_letter is not None
+    assert (first.dead_letter.topic, first.dead_letter.key, first.dead_letter.value) == ("orders.dlt", b"k", b"v")
+    assert first.dead_letter.headers[0] == kafka.Header("h", b"1")
+    assert kafka.Header("humus.dlt.original.topic", b"orders") in first.dead_letter.headers
+    assert (second.result, second.dead_letter) == ("handled", None)

@@ -116,9 +116,13 @@ class Refusal:
         """Whether the same letter would be refused for ever."""
         return self.code in _NEVER
 
+    @property
+    def what_to_do(self) -> str | None:
+        """What a person can do about it, `None` where nothing is known; several codes may ask for the same."""
+        return _WHAT_TO_DO.get(self.code)
+
     def __str__(self) -> str:
-        what_to_do = _WHAT_TO_DO.get(self.code)
-        return f"{self.reason} ({self.code}){f': {what_to_do}' if what_to_do else ''}"
+        return f"{self.reason} ({self.code}){f': {self.what_to_do}' if self.what_to_do else ''}"
 
 
 Answered = Callable[[Refusal | None], None]

@@ -43,7 +43,7 @@ _log = logging.getLogger("humus.kafka.worker")
 
 Send = Callable[[WorkerEvent], None]
 
-LETTER_PATIENCE: Final = 5.0
+LETTER_PATIENCE: Final = 10.0
 """Seconds without an answer to a dead letter after which the log says so, once a letter."""
 _FIRST_LETTER_WAIT: Final = 0.5
 _LONGEST_LETTER_WAIT: Final = 30.0
@@ -202,13 +202,14 @@ class Worker:
             if answer.final:
                 self._halt_unburied(message, failure, f"its dead letter to {topic} can never be written: {answer}")
                 return False
-            if answer.code != refused_for:  # once a change of state, not once a try
+            cause = answer.what_to_do or answer.code
+            if cause != refused_for:  # once a change of state, not once a try
                 _log.error(
                     "%s: its dead letter to %s is refused, and posted again until it is written: %s",
                     *(_place(message), topic, answer),
                     extra=_fields(message, answer.code),
                 )
-            refused_for = answer.code
+            refused_for = cause
             why = f"is refused: {answer}"
             wait = min(max(wait * 2, _FIRST_LETTER_WAIT), _LONGEST_LETTER_WAIT)
 
