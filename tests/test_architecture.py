@@ -19,6 +19,7 @@ PURE: Final = (
     "_partition",
     "_commits",
     "_flow",
+    "_stalls",
     "_commands",
     "_assignment",
 )
@@ -39,7 +40,7 @@ FLOORS: Final = (
     ("_dead_letter", "_offsets", "_retry"),
     ("_subscription",),
     ("_partition",),
-    ("_commits", "_flow", "_commands"),
+    ("_commits", "_flow", "_stalls", "_commands"),
     ("_assignment",),
     ("_status", "_conditions", "_delivery_context", "_owned_keys", "_security"),
     ("_options", "_snapshot", "_worker", "_client_errors"),

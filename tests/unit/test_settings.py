@@ -154,7 +154,7 @@ def test_brokers_that_cannot_be(brokers: Any, says: str) -> None:
         ({"librdkafka": {7: 1}}, "librdkafka: a key must be a string"),
         ({"handler_timeout": 0}, "handler_timeout: must be above 0 s"),
         ({"handler_timeout": True}, "handler_timeout: True is no time"),
-        ({"stall_timeout": 5}, "stall_timeout: has no effect in this version yet"),
+        ({"stall_timeout": 0}, "stall_timeout: must be at least 0.1 s; it is 0 s"),
         ({"trace_parent": "parent"}, "trace_parent: has no effect in this version yet"),
         ({"trace_parent": "child"}, "trace_parent: must be 'link' or 'parent'"),
     ],
@@ -168,7 +168,7 @@ def test_options_that_cannot_work(options: dict[str, Any], says: str) -> None:
 
 def test_options_without_effect_may_be_given_their_default() -> None:
     """Only asking for something that does not happen is a fault."""
-    assert _options(stall_timeout=timedelta(minutes=1), trace_parent="link") == _options()
+    assert _options(trace_parent="link") == _options()
 
 
 def test_all_faults_at_once() -> None:
@@ -443,7 +443,7 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
         brokers=["a:b", ""],
         rebalance_timeout=10,
         drain_timeout="10s",
-        stall_timeout=5,
+        handler_timeout=5,
         librdkafka={"group.id": "x", "y": [1]},
         tls={"cert_file": "/gone", "key_file": "/gone"},
         sasl={"mechanism": "PLAIN", "username": "u"},
@@ -459,7 +459,7 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
     assert {path: len(texts) for path, texts in faults.items()} == {
         ("brokers",): 2,
         ("drain_timeout",): 1,
-        ("stall_timeout",): 1,
+        ("handler_timeout",): 1,
         ("librdkafka",): 2,
         ("tls",): 2,
         ("sasl",): 1,

@@ -12,11 +12,13 @@ time-out the broker hands the partitions to others, whatever we do.
 A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from humus.queue.kafka._commands import (
+    AskEnds,
     Cancel,
     Command,
     Commit,
@@ -40,6 +42,7 @@ from humus.queue.kafka._commits import Commits
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Counts, Failure, Key, Partition, Piece, State
+from humus.queue.kafka._stalls import Ends, Seen, Stall, Stalls
 from humus.queue.kafka._subscription import Semantic
 
 __all__ = ["Assignment", "Rebalances", "View"]
@@ -70,6 +73,7 @@ class View:
     committed: int | None
     in_flight: int
     failure: Failure | None
+    stall: Stall | None
 
 
 @dataclass(slots=True)
@@ -98,8 +102,10 @@ class Assignment:
         drain_timeout: float,
         rebalance_timeout: float,
         flow: Flow,
+        stalls: Stalls | None = None,
     ) -> None:
         self.flow = flow
+        self.stalls = Stalls(math.inf) if stalls is None else stalls
         self.rebalances = Rebalances()
         self.fatal: Fatal | None = None
         self.commits_refused = 0  # by partition
@@ -169,6 +175,10 @@ class Assignment:
         """Whether the commit interval is over."""
         return self._commits.due(now)
 
+    def watch_due(self, now: float) -> bool:
+        """Whether it is time to look for partitions that are stuck: the client's own positions should be known."""
+        return self.stalls.due(now)
+
     def counts(self) -> Counts:
         """Return what happened to all records since the start, past epochs included."""
         total = Counts()
@@ -183,14 +193,18 @@ class Assignment:
     def _view(self, partition: Partition) -> View:
         tp = partition.key.tp
         state = partition.state.value
+        stall = self.stalls.stall(tp)
         if partition.state is State.RUNNING:
             if partition.failure is not None:
                 state = "retrying"
             elif partition.held_back:
                 state = "waiting"
+            elif stall is not None:
+                state = "stalled"
             elif self.flow.paused(tp):
                 state = "paused"
-        return View(tp, state, partition.position, partition.committed, partition.in_flight, partition.failure)
+        stall = stall if state == "stalled" else None
+        return View(tp, state, partition.position, partition.committed, partition.in_flight, partition.failure, stall)
 
     # -- the group says -----------------------------------------------------------------------------------------
 
@@ -395,6 +409,10 @@ class Assignment:
         self._feed_on(answer.partition)
         return True
 
+    def told(self, asked: Iterable[Key], ends: Mapping[TopicPartition, Ends], now: float) -> None:
+        """`AskEnds` was answered, by `ends` for those partitions of which the cluster said anything."""
+        self.stalls.told(asked, ends, now)
+
     # -- time passes --------------------------------------------------------------------------------------------
 
     def stop(self, now: float, *, within: float | None = None) -> None:
@@ -415,11 +433,37 @@ class Assignment:
             self._maybe_give_back(self._revoke, now)
         if self._stop_by is not None and not self._stopped:
             self._maybe_stopped(self._stop_by, now)
+        if self.stalls.due(now):
+            self._watch(now)
         plan = self.flow.plan(now)
         if plan.pause:
             self._do(Pause(plan.pause))
         if plan.resume:
             self._do(Resume(plan.resume))
+
+    def _watch(self, now: float) -> None:
+        """Look for partitions that have records and do not move (D72)."""
+        found = self.stalls.look(now, map(self._seen, self._partitions.values()))
+        if found.ask:
+            keys = [seen.key for seen in found.ask]
+            self._do(AskEnds(keys, [seen.key for seen in found.ask if seen.position is None]))
+        for stall in found.began:
+            text = f"stalled for {now - stall.since:.0f} s: there are records up to offset {stall.end}, and none comes"
+            self._note("error", text, stall.key.tp, stall.position)
+        for stall in found.ended:
+            self._note("info", f"no longer stalled, after {now - stall.since:.0f} s", stall.key.tp, stall.position)
+
+    def _seen(self, partition: Partition) -> Seen:
+        """Return what counts for the watch: whatever is with a worker is handled, retried, or waited for visibly."""
+        excused = (
+            partition.state is not State.RUNNING
+            or bool(partition.fed)
+            or partition.held_back
+            or partition.failure is not None
+        )
+        received = None if partition.offsets is None else partition.offsets.end
+        paused = self.rebalancing or self.flow.paused(partition.key.tp)
+        return Seen(partition.key, partition.position, received, excused, paused)
 
     def _plan_commits(self, now: float) -> None:
         if not (self._urgent or self._draining or self._commits.due(now)):

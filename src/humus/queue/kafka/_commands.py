@@ -8,6 +8,7 @@ from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Failure, Key, Piece
 
 __all__ = [
+    "AskEnds",
     "Cancel",
     "Command",
     "Commit",
@@ -76,6 +77,17 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class AskEnds:
+    """Ask the cluster where the logs of these partitions begin and end.
+
+    Of those in `unknown` nothing was received, so ask what is committed as well.
+    """
+
+    keys: Sequence[Key]
+    unknown: Sequence[Key]
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """Complete the pending revoke: unassign these partitions."""
 
@@ -98,7 +110,7 @@ class Notice:
     error_type: str | None = None
 
 
-Command = Feed | Drain | Cancel | Pause | Resume | Commit | GiveBack | Stopped | Notice
+Command = Feed | Drain | Cancel | Pause | Resume | Commit | AskEnds | GiveBack | Stopped | Notice
 
 # -- workers to core ----------------------------------------------------------------------------------------------
 

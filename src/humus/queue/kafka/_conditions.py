@@ -12,12 +12,17 @@ class Conditions:
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._texts: dict[Hashable, str] = {}
+        self._warnings: set[Hashable] = set()
 
-    def begin(self, name: Hashable, text: str) -> None:
-        """Note a condition; logged unless it is there already, whatever its words."""
+    def begin(self, name: Hashable, text: str, *, warning: bool = False) -> None:
+        """Note a condition; logged unless it is there already, whatever its words.
+
+        A `warning` is worth to be told and is no problem of the runtime: `texts` leaves it out.
+        """
         if name not in self._texts:
-            self._log.error("%s", text)
+            self._log.log(logging.WARNING if warning else logging.ERROR, "%s", text)
         self._texts[name] = text
+        (self._warnings.add if warning else self._warnings.discard)(name)
 
     def end(self, name: Hashable, text: str) -> None:
         """Note that a condition is over; logged where it was there."""
@@ -31,5 +36,5 @@ class Conditions:
         return name in self._texts
 
     def texts(self) -> list[str]:
-        """Return all conditions, oldest first."""
-        return list(self._texts.values())
+        """Return what is a problem, oldest first."""
+        return [text for name, text in self._texts.items() if name not in self._warnings]

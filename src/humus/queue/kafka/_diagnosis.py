@@ -133,8 +133,17 @@ class Diagnosis:
             elif name.name not in states:
                 self._conditions.end(name, f"the cluster names broker {name.name} no more")
 
-    def sighted(self, sighting: Sighting, topics: Iterable[str]) -> ClientError | None:
-        """Take in what the cluster said of our topics. Returns an error that does not pass by itself."""
+    def sighted(self, sighting: Sighting, topics: Iterable[str], also: Iterable[str] = ()) -> ClientError | None:
+        """Take in what the cluster said of our topics. Returns an error that does not pass by itself.
+
+        The topics `also` are written to and not read: one that does not exist is told, and is no problem as yet.
+        """
+        for topic in also:
+            if topic in sighting.missing:
+                text = f"dead-letter topic {topic} does not exist: create it before a record has to go there"
+                self._conditions.begin(_Topic(topic), text, warning=True)
+            else:
+                self._conditions.end(_Topic(topic), f"dead-letter topic {topic} exists now")
         for topic in topics:
             if topic in sighting.missing:
                 text = f"topic {topic} does not exist: waiting until somebody creates it"

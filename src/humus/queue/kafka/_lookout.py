@@ -1,26 +1,41 @@
-"""Asks the cluster what a consumer does not say: whether the topics exist, and how many brokers there are.
+"""Asks the cluster what a consumer does not say: whether the topics exist, how many brokers there are, where logs end.
 
 Under the consumer protocol an unknown topic gives no error at all, and under the classic one a topic created later is
-noticed after minutes (D70). This asks an admin client of its own, on a thread of its own, so that nothing waits for it.
+noticed after minutes (D70). What the consumer knows of a log's end is of its last fetch, and so says nothing when it
+does not fetch (D72). This asks an admin client of its own, on a thread of its own, so that nothing waits for it.
 """
 
+import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
+from confluent_kafka import TopicPartition as ClientTopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from humus.queue.kafka._client_config import connection_config
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._partition import Key
+from humus.queue.kafka._stalls import Ends
 
-__all__ = ["Lookout", "Sighting"]
+__all__ = ["Lookout", "Sighting", "Told"]
+
+_log = logging.getLogger("humus.kafka.client")
 
 INTERVAL: Final = 10.0
 """Seconds between two looks while something is missing (D70)."""
+REGULAR_INTERVAL: Final = 300.0
+"""Seconds between two looks otherwise: clusters grow, and topics are deleted."""
 _ANSWER_WITHIN: Final = 5.0
 _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
+_EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
+_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +47,38 @@ class Sighting:
     brokers: int
 
 
-class Lookout:
-    """Looks at `start`, whenever `look` is called, and every 10 s until it was answered that nothing is missing.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the cluster said of the partitions that were asked about; those it did not answer for are not in `ends`."""
 
-    `report` is called on the lookout's thread for each answer; no answer, no call: the consumer itself reports a
-    broker that is away. The thread is a daemon and ends at `stop`.
+    asked: Sequence[Key]
+    ends: Mapping[TopicPartition, Ends]
+
+
+class Lookout:
+    """Looks at `start`, whenever `look` is called, and every 5 minutes; every 10 s until nothing is missing.
+
+    `report` is called on the lookout's thread for each answer; no answer, no `Sighting`: the consumer itself reports a
+    broker that is away. The topics `also` looked for are no subscriptions, but are needed: they count as missing only.
+    The thread is a daemon and ends at `stop`.
     """
 
     def __init__(
         self,
         config: Mapping[str, Any],
         topics: Sequence[str],
-        report: Callable[[Sighting], None],
+        report: Callable[[Sighting | Told], None],
+        *,
+        also: Iterable[str] = (),
     ) -> None:
         self._config = config
         self._topics = topics
+        self._also = [topic for topic in also if topic not in topics]
         self._report = report
-        self._look = threading.Event()
+        self._level = _isolation_level(config)
+        self._questions: deque[tuple[Sequence[Key], Sequence[Key]]] = deque()
+        self._wake = threading.Event()
+        self._look_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="humus lookout", daemon=True)
 
@@ -58,27 +88,42 @@ class Lookout:
 
     def look(self) -> None:
         """Look now. Any thread."""
-        self._look.set()
+        self._look_at = 0.0
+        self._wake.set()
+
+    def ask_ends(self, keys: Sequence[Key], unknown: Sequence[Key]) -> None:
+        """Ask where these logs begin and end, and what is committed of those in `unknown`; a `Told` comes. Any thread.
+
+        The end is the one that the configured isolation level sees: an open transaction is not before it.
+        """
+        self._questions.append((keys, unknown))
+        self._wake.set()
 
     def stop(self) -> None:
         """End, soon. Any thread."""
         self._stop.set()
-        self._look.set()
+        self._wake.set()
 
     def _run(self) -> None:
         admin = AdminClient(connection_config(self._config), logger=_Silence())
         while not self._stop.is_set():
-            self._look.clear()
-            sighting = self._ask(admin)
-            if sighting is not None:
-                self._report(sighting)
-            more = sighting is None or bool(sighting.missing)
-            self._look.wait(INTERVAL if more else None)
+            self._wake.clear()
+            while self._questions and not self._stop.is_set():
+                keys, unknown = self._questions.popleft()
+                self._report(Told(keys, self._ends(admin, keys, unknown)))
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + REGULAR_INTERVAL  # before: `look` may be called meanwhile
+                sighting = self._ask(admin)
+                if sighting is not None:
+                    self._report(sighting)
+                if sighting is None or sighting.missing:
+                    self._look_at = min(self._look_at, time.monotonic() + INTERVAL)
+            self._wake.wait(max(0.0, self._look_at - time.monotonic()))
 
     def _ask(self, admin: AdminClient) -> Sighting | None:
         missing, denied = set(), set()
         brokers = 0
-        for topic in self._topics:
+        for topic in (*self._topics, *self._also):
             try:
                 found = admin.list_topics(topic, timeout=_ANSWER_WITHIN)
             except KafkaException:
@@ -88,9 +133,43 @@ class Lookout:
             error = "UNKNOWN_TOPIC_OR_PART" if described is None else _name(described.error)
             if error in _UNKNOWN:
                 missing.add(topic)
-            elif error in _DENIED:
+            elif error in _DENIED and topic in self._topics:
                 denied.add(topic)
         return Sighting(frozenset(missing), frozenset(denied), brokers)
+
+    def _ends(self, admin: AdminClient, keys: Sequence[Key], unknown: Sequence[Key]) -> dict[TopicPartition, Ends]:
+        """Ask about all of them at once: a request a leader, and one for what is committed."""
+        try:
+            begins = self._offsets(admin, keys, _EARLIEST)
+            ends = self._offsets(admin, keys, _LATEST)
+            committed = self._committed(admin, unknown)
+        except KafkaException as error:
+            _log.debug("not told where logs end: %s", error)
+            return {}
+        unsure = set() if committed is not None else {key.tp for key in unknown}
+        return {
+            tp: Ends(begins[tp], end, (committed or {}).get(tp))
+            for tp, end in ends.items()
+            if tp in begins and tp not in unsure
+        }
+
+    def _offsets(self, admin: AdminClient, keys: Sequence[Key], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        wanted = {ClientTopicPartition(*key.tp): spec for key in keys}
+        futures = admin.list_offsets(wanted, isolation_level=self._level, request_timeout=_ANSWER_WITHIN)
+        return {TopicPartition(at.topic, at.partition): found.offset for at, found in _answered(futures)}
+
+    def _committed(self, admin: AdminClient, keys: Sequence[Key]) -> dict[TopicPartition, int] | None:
+        """Return what the group has committed of these, `None` where it is not told."""
+        if not keys:
+            return {}
+        wanted = [ClientTopicPartition(*key.tp) for key in keys]
+        question = ConsumerGroupTopicPartitions(self._config["group.id"], wanted)
+        futures = admin.list_consumer_group_offsets([question], request_timeout=_ANSWER_WITHIN)
+        for _, found in _answered(futures):
+            return {
+                TopicPartition(at.topic, at.partition): at.offset for at in found.topic_partitions if at.offset >= 0
+            }
+        return None
 
 
 class _Silence:
@@ -98,6 +177,21 @@ class _Silence:
 
     def log(self, level: int, text: str, *args: object) -> None:
         """Drop a line."""
+
+
+def _answered(futures: "Mapping[Any, Future[Any]]") -> Iterator[tuple[Any, Any]]:
+    """Wait for the answers and leave out those that are errors, or do not come."""
+    until = time.monotonic() + _ANSWER_WITHIN + 1.0  # the client's own time-out comes first
+    for asked, future in futures.items():
+        try:
+            yield asked, future.result(max(0.0, until - time.monotonic()))
+        except (KafkaException, TimeoutError) as error:
+            _log.debug("not told where the log of %s ends: %s", asked, error)
+
+
+def _isolation_level(config: Mapping[str, Any]) -> IsolationLevel:
+    uncommitted = config.get("isolation.level") == "read_uncommitted"
+    return IsolationLevel.READ_UNCOMMITTED if uncommitted else IsolationLevel.READ_COMMITTED
 
 
 def _name(error: Any) -> str | None:

@@ -22,6 +22,7 @@ from humus.queue.kafka._async_worker import AsyncWorker
 from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
+    AskEnds,
     Cancel,
     Commit,
     Drain,
@@ -40,11 +41,12 @@ from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._letter_box import LetterBox
-from humus.queue.kafka._lookout import Lookout, Sighting
+from humus.queue.kafka._lookout import Lookout, Sighting, Told
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
 from humus.queue.kafka._snapshot import snapshot
+from humus.queue.kafka._stalls import Stalls
 from humus.queue.kafka._status import RuntimeState, RuntimeStatus
 from humus.queue.kafka._thread_worker import ThreadWorker
 from humus.queue.kafka._tokens import TokenSource
@@ -97,13 +99,14 @@ class PollLoop:
             drain_timeout=options.drain_timeout,
             rebalance_timeout=options.rebalance_timeout,
             flow=Flow(options.buffer_max_bytes, options.max_concurrent_fetches),
+            stalls=Stalls(options.stall_timeout, from_the_beginning=options.auto_offset_reset == "earliest"),
         )
         self._client: Client | None = None
         self._letters: LetterBox | None = None
         self._workers: dict[Key, Worker] = {}
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
-        self._sightings: deque[Sighting] = deque()
+        self._sightings: deque[Sighting | Told] = deque()
         self._diagnosis = Diagnosis(Conditions(_log))
         self._lookout = Lookout(self._config, list(self._subscriptions), self._sightings.append)
         self._error: BaseException | None = None
@@ -124,6 +127,7 @@ class PollLoop:
             Pause: lambda command: self._the_client.pause(command.tps),
             Resume: lambda command: self._the_client.resume(command.tps),
             Commit: lambda command: self._the_client.commit(command.offsets),
+            AskEnds: lambda command: self._lookout.ask_ends(command.keys, command.unknown),
             GiveBack: self._give_back,
             Stopped: self._set_stopped,
             Notice: self._notice,
@@ -195,7 +199,7 @@ class PollLoop:
         self._obey()
         for key in core.active():
             core.moved(key, self._workers[key].position, now)
-        if core.commit_due(now):
+        if core.commit_due(now) or core.watch_due(now):
             idle = core.idle()
             if idle:
                 core.client_at(client.positions(idle))
@@ -264,7 +268,7 @@ class PollLoop:
             if isinstance(event, Fatal):
                 self._fail(_processing_failed(event))
         while self._sightings:
-            self._sighted(self._sightings.popleft())
+            self._sighted(self._sightings.popleft(), now)
         while self._stops:
             self._core.stop(now, within=self._stops.popleft())
 
@@ -351,7 +355,10 @@ class PollLoop:
         else:
             self._core.unreadable(tp, found.code, str(found), now)
 
-    def _sighted(self, sighting: Sighting) -> None:
+    def _sighted(self, sighting: Sighting | Told, now: float) -> None:
+        if isinstance(sighting, Told):
+            self._core.told(sighting.asked, sighting.ends, now)
+            return
         self._core.flow.brokers(sighting.brokers)
         error = self._diagnosis.sighted(sighting, self._subscriptions)
         if error is not None:

@@ -49,7 +49,7 @@ class Options:
     """Validated options: times in seconds, sizes in bytes, every default filled in.
 
     `session_timeout` is `None` under the consumer protocol, where it is the broker's. Options that do nothing yet in
-    this version (`stall_timeout`, `trace_parent`) are checked and then left out.
+    this version (`trace_parent`) are checked and then left out.
     """
 
     brokers: str
@@ -61,6 +61,7 @@ class Options:
     drain_timeout: float
     commit_interval: float
     handler_timeout: float | None
+    stall_timeout: float
     fetch_max_bytes: int
     buffer_max_bytes: int
     max_concurrent_fetches: int | None
@@ -318,7 +319,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "drain_timeout": _drain_timeout,
     "commit_interval": _time(least=0),
     "handler_timeout": _time(least=0, optional=True),
-    "stall_timeout": _not_yet(_time(least=0), 60.0),
+    "stall_timeout": _time(least=0.1),
     "fetch_max_bytes": _whole(least=_KIB, most=_FETCH_MAX_LIMIT, unit=" bytes"),
     "buffer_max_bytes": _whole(least=_MIB, unit=" bytes"),
     "max_concurrent_fetches": _whole(least=1, optional=True),
@@ -336,7 +337,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
 OPTION_NAMES: Final = tuple(_CHECKS)
 """All options, `brokers` and `group_id` included, in the order of their checks."""
 
-_NOT_YET: Final = frozenset({"stall_timeout", "trace_parent"})
+_NOT_YET: Final = frozenset({"trace_parent"})
 
 # What the signature of `Runtime` says, too.
 DEFAULTS: Final[Mapping[str, Any]] = {

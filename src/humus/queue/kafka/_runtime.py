@@ -50,7 +50,8 @@ class Runtime:
         drain_timeout: how long the record in flight may take when its partition leaves; half of `rebalance_timeout`.
         handler_timeout: how long one attempt at a record may take: an `async def` processor is cancelled then, a `def`
             one is reported; either way the attempt has failed. `None`: as long as it likes.
-        stall_timeout: not available in this version.
+        stall_timeout: how long a partition may have records and not move, for no reason that is known, until that is
+            reported: logged, counted, and shown in `status()`.
         commit_interval: time between two commits.
         group_protocol: `"classic"`, or `"consumer"` (KIP-848, needs Kafka 4.0).
         group_instance_id: makes the member static (KIP-345).

@@ -6,6 +6,7 @@ from typing import Final
 
 from humus.queue.kafka._assignment import Assignment, View
 from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._stalls import Stall
 from humus.queue.kafka._status import FailureStatus, PartitionStatus, RuntimeState, RuntimeStatus, Totals
 
 __all__ = ["snapshot"]
@@ -23,7 +24,8 @@ def snapshot(
 ) -> RuntimeStatus:
     """Return the state of things now. Poll thread."""
     now = time.monotonic()
-    partitions = tuple(_partition(view, now, end_offset) for view in sorted(core.views(), key=lambda view: view.tp))
+    views = sorted(core.views(), key=lambda view: view.tp)
+    partitions = tuple(_partition(view, now, end_offset) for view in views)
     counts, rebalances = core.counts(), core.rebalances
     totals = Totals(
         consumed=counts.consumed,
@@ -34,13 +36,15 @@ def snapshot(
         lost=counts.lost,
         stale=counts.stale + core.stale_epochs,
         retries=counts.retries,
+        stalls=core.stalls.total,
         commits_refused=core.commits_refused,
         assigned=rebalances.assigned,
         revoked=rebalances.revoked,
         lost_partitions=rebalances.lost,
     )
     problems = [*conditions, *(problem for partition in partitions if (problem := _problem(partition)) is not None)]
-    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals)
+    problems += [_stalled(view.stall, now) for view in views if view.stall is not None]
+    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now)
 
 
 def _partition(view: View, now: float, end_offset: Callable[[TopicPartition], int | None]) -> PartitionStatus:
@@ -58,6 +62,11 @@ def _partition(view: View, now: float, end_offset: Callable[[TopicPartition], in
         if failure is None
         else FailureStatus(failure.offset, failure.attempts, failure.error_type, failure.reason, now - failure.since),
     )
+
+
+def _stalled(stall: Stall, now: float) -> str:
+    place = f"{stall.key.tp}@{stall.position}"
+    return f"{place}: stalled for {now - stall.since:.0f} s: there are records up to offset {stall.end}"
 
 
 def _problem(partition: PartitionStatus) -> str | None:

@@ -1,6 +1,7 @@
 """What a runtime is doing: an immutable snapshot, made by the poll thread, read from any thread."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +26,8 @@ class PartitionStatus:
     """One partition of this member.
 
     `state`: running, paused (its share of the buffer is full), retrying, waiting (for a handler of an earlier epoch),
-    draining or halted. `position` is the next offset to handle, `committed` the last confirmed commit of this epoch,
+    draining, halted or stalled (it has records and
+    does not move). `position` is the next offset to handle, `committed` the last confirmed commit of this epoch,
     `lag` the records between position and the end of the log; each `None` until it is known. `in_flight` counts
     records that are fetched and not handled.
     """
@@ -46,8 +48,9 @@ class Totals:
 
     `handled` counts every record that reached its end, with `skipped` and `dead_lettered` (at least once) and `failed`
     (at most once) among them; `lost` are records committed and never handled (at most once); `stale` those that came
-    again from an earlier fetch and were dropped; `commits_refused` commits of a partition that were tried again.
-    `assigned`, `revoked` and `lost_partitions` count rebalances that changed something.
+    again from an earlier fetch and were dropped; `stalls` how often a partition was found stalled; `commits_refused`
+    commits of a partition that were tried again. `assigned`, `revoked` and `lost_partitions` count rebalances that
+    changed something.
     """
 
     consumed: int = 0
@@ -58,6 +61,7 @@ class Totals:
     lost: int = 0
     stale: int = 0
     retries: int = 0
+    stalls: int = 0
     commits_refused: int = 0
     assigned: int = 0
     revoked: int = 0
@@ -67,7 +71,10 @@ class Totals:
 @dataclass(frozen=True, slots=True)
 class RuntimeStatus:
     """A runtime as it was a moment ago. `problems` are states that need a look, one line each: a broker away, a topic
-    that does not exist, a halted partition, a record retried for a minute.
+    that does not exist, a halted or stalled partition, a record retried for a minute.
+
+    `made_at` is when it was made, in seconds of `time.monotonic()`. The poll thread makes a new one every tenth of a
+    second (later with many partitions): an old one says that this thread does not turn.
     """
 
     state: RuntimeState
@@ -75,6 +82,12 @@ class RuntimeStatus:
     partitions: tuple[PartitionStatus, ...] = ()
     problems: tuple[str, ...] = ()
     totals: Totals = field(default_factory=Totals)
+    made_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def stalled(self) -> tuple[PartitionStatus, ...]:
+        """The partitions that have records to handle and do not move, for no reason that is known."""
+        return tuple(partition for partition in self.partitions if partition.state == "stalled")
 
     @property
     def rebalances(self) -> int:
