@@ -74,15 +74,13 @@ class _Watch:
     ask_at: float
     asked: bool = False
     answer: Ends | None = None
-    behind_since: float | None = None
+    behind: bool = False  # the last answer said so
     stall: Stall | None = None
 
     def shift(self, seconds: float) -> None:
         """Let the clock stand still for so long."""
         self.since += seconds
         self.ask_at += seconds
-        if self.behind_since is not None:
-            self.behind_since += seconds
 
 
 class Stalls:
@@ -143,20 +141,20 @@ class Stalls:
             watch.answer = answers.get(key.tp)
             watch.ask_at = now + self._timeout / 2
             if watch.answer is None and watch.stall is None:
-                watch.behind_since = None
+                watch.behind = False
 
     def _judge(self, watch: _Watch, answer: Ends, now: float, found: Look) -> None:
         watch.answer = None
         position = self._position(watch.seen, answer)
         if position is None or position >= answer.end:
-            watch.behind_since = None
+            watch.behind = False
             if watch.stall is not None:
                 found.ended.append(watch.stall)
                 watch.stall = None
-        elif watch.behind_since is None:
-            watch.behind_since = now
+        elif not watch.behind:
+            watch.behind = True
             watch.ask_at = now + self._timeout
-        elif watch.stall is None and now - watch.behind_since >= self._timeout:
+        elif watch.stall is None:
             self.total += 1
             watch.stall = Stall(watch.seen.key, position, answer.end, watch.since)
             found.began.append(watch.stall)
