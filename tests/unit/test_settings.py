@@ -443,7 +443,7 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
         brokers=["a:b", ""],
         rebalance_timeout=10,
         drain_timeout="10s",
-        handler_timeout=5,
+        stall_timeout=0,
         librdkafka={"group.id": "x", "y": [1]},
         tls={"cert_file": "/gone", "key_file": "/gone"},
         sasl={"mechanism": "PLAIN", "username": "u"},
@@ -459,7 +459,7 @@ def test_section_faults_have_their_key_path_and_come_at_once() -> None:
     assert {path: len(texts) for path, texts in faults.items()} == {
         ("brokers",): 2,
         ("drain_timeout",): 1,
-        ("handler_timeout",): 1,
+        ("stall_timeout",): 1,
         ("librdkafka",): 2,
         ("tls",): 2,
         ("sasl",): 1,
