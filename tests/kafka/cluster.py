@@ -10,13 +10,15 @@ from typing import Self
 
 from tests.kafka.broker import Broker, BrokerDied
 from tests.kafka.distribution import Distribution, distribution
-from tests.kafka.properties import Place
+from tests.kafka.properties import HOST, Place
 
 __all__ = ["Cluster"]
 
 _HEAP_MB = {1: 512}
 _HEAP_MB_OF_MANY = 256
 _TRIES = 3
+_PORTS = 6
+"""Of each broker, as `Place` names them."""
 
 
 class Cluster:
@@ -33,6 +35,7 @@ class Cluster:
         self.size = size
         self.distribution: Distribution = distribution()
         self.brokers = ()
+        self._reserved = ExitStack()
         # Kafka's form of a UUID, 22 characters; a dash in front would pass for an option of its formatting tool.
         self._cluster_id = "H" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
@@ -70,6 +73,11 @@ class Cluster:
         """The addresses of the TLS listener."""
         return ",".join(broker.place.address(broker.place.tls) for broker in self.brokers)
 
+    @property
+    def proxied_bootstrap(self) -> str:
+        """The addresses of the proxied listener: nobody is there but a test's `Proxy`."""
+        return ",".join(broker.place.address(broker.place.proxied) for broker in self.brokers)
+
     def broker(self, node: int) -> Broker:
         """Return the broker with that number, as `Admin.leader` gives it."""
         return next(broker for broker in self.brokers if broker.place.node == node)
@@ -84,9 +92,12 @@ class Cluster:
         for broker in self.brokers:
             broker.discard()
         self.brokers = ()
+        self._reserved.close()
 
     def _start(self) -> None:
         places = _free_places(self.size)
+        for place in places:
+            _reserve(place.proxied, self._reserved)
         heap_mb = _HEAP_MB.get(self.size, _HEAP_MB_OF_MANY)
         self.brokers = tuple(Broker(place, places, self.distribution, heap_mb) for place in places)
         with ThreadPoolExecutor(self.size) as side_by_side:
@@ -97,12 +108,19 @@ class Cluster:
 
 def _free_places(size: int) -> tuple[Place, ...]:
     with ExitStack() as all_open:
-        ports = [_free_port(all_open) for _ in range(4 * size)]
-    return tuple(Place(node + 1, *ports[4 * node : 4 * node + 4]) for node in range(size))
+        ports = [_free_port(all_open) for _ in range(_PORTS * size)]
+    return tuple(Place(node + 1, *ports[_PORTS * node : _PORTS * (node + 1)]) for node in range(size))
 
 
 def _free_port(stack: ExitStack) -> int:
     listening = stack.enter_context(socket.socket())
-    listening.bind(("127.0.0.1", 0))
+    listening.bind((HOST, 0))
     port: int = listening.getsockname()[1]
     return port
+
+
+def _reserve(port: int, stack: ExitStack) -> None:
+    """Keep a port from being given to anybody who does not ask for it by number, and listen there to nobody."""
+    held = stack.enter_context(socket.socket())
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((HOST, port))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tests.kafka.distribution import KEYSTORE_PASSWORD
 
-__all__ = ["PASSWORD", "USER", "Place", "server_properties"]
+__all__ = ["HOST", "PASSWORD", "USER", "Place", "server_properties"]
+
+HOST = "127.0.0.1"
 
 USER, PASSWORD = "alice", "secret"
 """The one user of the SASL listener, PLAIN and SCRAM alike; may do nothing until a test grants it something."""
@@ -17,17 +19,23 @@ _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One broker's place in its cluster: its number (from 1) and its ports on 127.0.0.1."""
+    """One broker's place in its cluster: its number (from 1) and its ports on 127.0.0.1.
+
+    Clients of the proxied listener are told to come to the port `proxied`, where nobody is unless a test puts a proxy
+    there; the broker itself listens `behind` it.
+    """
 
     node: int
     plain: int
     sasl: int
     tls: int
     controller: int
+    behind: int
+    proxied: int
 
     def address(self, port: int) -> str:
         """Return `host:port` of one of the ports."""
-        return f"127.0.0.1:{port}"
+        return f"{HOST}:{port}"
 
 
 _SPEED = {
@@ -63,19 +71,25 @@ _SIZE = {
 def server_properties(place: Place, places: Sequence[Place], folder: Path, keystore: Path) -> str:
     """Return the `server.properties` of the broker at `place` in the cluster of `places`; `folder` is for its data."""
     replicas = str(len(places))
+    # By name, where the broker listens and where it tells its clients to come.
     listeners = {
-        "PLAIN": place.plain,
-        "SASL": place.sasl,
-        "TLS": place.tls,
+        "PLAIN": (place.plain, place.plain),
+        "SASL": (place.sasl, place.sasl),
+        "TLS": (place.tls, place.tls),
+        "PROXIED": (place.behind, place.proxied),
     }
-    names = [f"{name}://{place.address(port)}" for name, port in listeners.items()]
+    listen, told = (
+        [f"{name}://{place.address(ports[which])}" for name, ports in listeners.items()] for which in (0, 1)
+    )
     settings = {
         "process.roles": "broker,controller",
         "node.id": str(place.node),
         "controller.quorum.voters": ",".join(f"{at.node}@{at.address(at.controller)}" for at in places),
-        "listeners": ",".join([*names, f"CONTROLLER://{place.address(place.controller)}"]),
-        "advertised.listeners": ",".join(names),
-        "listener.security.protocol.map": "PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL",
+        "listeners": ",".join([*listen, f"CONTROLLER://{place.address(place.controller)}"]),
+        "advertised.listeners": ",".join(told),
+        "listener.security.protocol.map": ",".join(
+            ["PLAIN:PLAINTEXT", "CONTROLLER:PLAINTEXT", "SASL:SASL_PLAINTEXT", "TLS:SSL", "PROXIED:PLAINTEXT"]
+        ),
         "inter.broker.listener.name": "PLAIN",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(folder / "data"),

@@ -87,7 +87,7 @@ def test_a_broker_that_cannot_start_shows_its_log(kafka: Kafka) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port: int = taken.getsockname()[1]
-        place = Place(1, port, port + 1, port + 2, port + 3)
+        place = Place(1, *range(port, port + 6))
         broker = Broker(place, [place], kafka.cluster.distribution, heap_mb=256)
         try:
             broker.launch("AAAAAAAAAAAAAAAAAAAAAA")
