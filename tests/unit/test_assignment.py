@@ -1,6 +1,6 @@
 """The core as the shell meets it: events in, commands out. Times are given, nothing waits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -315,6 +315,46 @@ def test_a_confirmation_after_the_worker_ended_is_lost_at_once(core: Core) -> No
     core.commit_confirmed(M, 2, 1.3)
     assert "lost: offsets 1" in notices(core.commands())
     assert (core.counts().handled, core.counts().lost) == (1, 1)
+
+
+@pytest.mark.parametrize("end", [Core.revoked, Core.lost])
+@pytest.mark.parametrize("unsure", [True, False])
+def test_what_a_lost_answer_leaves_open_is_said(
+    core: Core, end: Callable[[Core, list[TopicPartition], float], None], unsure: bool
+) -> None:
+    """D23: a chunk that is dropped with its commit's answer lost may be lost; refused for sure, it comes again."""
+    core.begin(M)
+    assert kinds(core.at(1.0)) == ["Commit"]
+    end(core, [M], 1.1)
+    core.commit_refused(M, 2, 1.2, unsure=unsure)
+    commands = core.commands()
+    assert of(Feed, commands) == []
+    assert core.counts().lost == 0
+    said = "1 records are not handled, and lost if their commit, which got no answer, is in force: offsets 1"
+    assert (said in notices(commands)) == unsure
+
+
+def test_an_answer_that_is_lost_while_the_epoch_lives_costs_nothing(core: Core) -> None:
+    """D20: the commit is tried again, and its records are handled when it is confirmed."""
+    core.begin(M)
+    core.at(1.0)
+    core.commit_refused(M, 2, 1.2, unsure=True)
+    commands = core.at(1.3)
+    assert of(Commit, commands)[0].offsets == {M: (2, -1)}
+    assert "lost" not in notices(commands)
+    core.commit_confirmed(M, 2, 1.4)
+    assert [offsets_of(*feed.pieces) for feed in of(Feed, core.commands())] == [[1]]
+
+
+def test_a_commit_without_an_answer_at_the_very_end_is_said(core: Core) -> None:
+    """D61: what it covers is committed or not, as nobody can know any more: the log names it."""
+    core.begin(M)
+    assert kinds(core.at(1.0)) == ["Commit"]
+    core.stop(1.1)
+    core.at(1.1 + DRAIN + COMMIT_GRACE)
+    core.at(1.1 + DRAIN + 2 * COMMIT_GRACE)
+    core.abandon()
+    assert "lost if their commit, which got no answer, is in force: offsets 1" in notices(core.commands())
 
 
 def test_a_member_that_is_gone_has_lost_everything(core: Core) -> None:

@@ -139,6 +139,15 @@ def test_refused_commits(code: str, kind: Kind) -> None:
     assert classify(code, "", Where.COMMIT).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("code", "unsure"),
+    [("_TIMED_OUT", True), ("_TRANSPORT", True), ("REQUEST_TIMED_OUT", True), ("ILLEGAL_GENERATION", False)],
+)
+def test_a_lost_answer_is_no_refusal(code: str, unsure: bool) -> None:
+    """The client's own errors, and the broker's time-out, leave open whether a commit is in force (D20, D23)."""
+    assert classify(code, "", Where.COMMIT).unsure == unsure
+
+
 def test_unknown_topic_is_a_wait_and_unreadable_record_stops_its_partition() -> None:
     """Neither ends the runtime (D2, D70)."""
     assert classify("UNKNOWN_TOPIC_OR_PART", "", Where.RECORD).kind is Kind.UNKNOWN_TOPIC

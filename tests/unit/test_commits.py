@@ -130,3 +130,16 @@ def test_a_chunks_commit_feeds_the_worker() -> None:
     answer = commits.confirmed(tp_of(), 5, 0.0)
     assert answer is not None
     assert offsets_of(*answer.pieces) == [4]
+
+
+def test_the_silence_is_that_of_the_oldest_commit() -> None:
+    """D72: how long a commit has had no answer is known, and over with its answer."""
+    commits, partitions = Commits(0.0), [handled(3), handled(3, 1)]
+    assert commits.silence(9.0) == 0
+    commits.plan(10.0, [], partitions[:1])
+    commits.plan(12.0, [], partitions[1:])
+    assert commits.silence(15.0) == 5
+    commits.refused(tp_of(0), 3, 15.0)
+    assert commits.silence(15.0) == 3
+    commits.confirmed(tp_of(1), 3, 15.0)
+    assert commits.silence(15.0) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from humus.queue.kafka._client_errors import Where
 from humus.queue.kafka._conditions import Conditions
-from humus.queue.kafka._diagnosis import Diagnosis
+from humus.queue.kafka._diagnosis import SILENT_TOO_LONG, Diagnosis
 
 
 class Away:
@@ -64,3 +64,17 @@ def test_while_no_broker_is_up_nothing_is_over() -> None:
     diagnosis.trouble(Away("b2:9092/2"), Where.CALLBACK)
     diagnosis.statistics(statistics({"b1:9092/1": "CONNECT"}))
     assert len(diagnosis.texts()) == 1
+
+
+def test_a_commit_without_an_answer_is_a_problem_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    """D72: the client repeats an unanswered commit for minutes without a word; we say so once, and when it is over."""
+    caplog.set_level(logging.INFO)
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    diagnosis.commit_silence(SILENT_TOO_LONG - 0.1)
+    assert diagnosis.texts() == []
+    for more in range(3):
+        diagnosis.commit_silence(SILENT_TOO_LONG + more)
+    assert diagnosis.texts() == [caplog.messages[0]]
+    diagnosis.commit_silence(0.0)
+    assert diagnosis.texts() == []
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]

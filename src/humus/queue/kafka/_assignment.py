@@ -13,7 +13,7 @@ A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -171,6 +171,10 @@ class Assignment:
         """Whether a worker of a past epoch has not ended."""
         return bool(self._ghosts)
 
+    def commit_silence(self, now: float) -> float:
+        """Return for how long, in seconds, a commit has had no answer."""
+        return self._commits.silence(now)
+
     def commit_due(self, now: float) -> bool:
         """Whether the commit interval is over."""
         return self._commits.due(now)
@@ -301,6 +305,8 @@ class Assignment:
     def abandon(self) -> list[Key]:
         """The process is about to end: count what left-behind handlers had as lost, and return who still runs."""
         busy = [key for key, ghost in self._ghosts.items() if ghost.busy]
+        for partition in self._commits.unanswered():
+            self._note_dropped(partition.key.tp, partition.on_the_way())
         for key in list(self._ghosts):
             partition = self._ghosts[key].partition
             self._ghost_ended(key, -1 if partition.position is None else partition.position)
@@ -373,6 +379,12 @@ class Assignment:
             text = f"{len(lost)} committed records are not handled and lost: offsets {_ranges(lost)}"
             self._note("warning", text, partition.key.tp, lost[0])
 
+    def _note_dropped(self, tp: TopicPartition, offsets: Sequence[int]) -> None:
+        """Say what is lost or not, as nobody here can know (at most once)."""
+        if offsets:
+            text = f"{len(offsets)} records are not handled, and lost if their commit, which got no answer, is in force"
+            self._note("warning", f"{text}: offsets {_ranges(offsets)}", tp, offsets[0])
+
     def _bury(self, partition: Partition) -> None:
         _add(self._past, partition.counts)
         partition.counts = Counts()
@@ -397,12 +409,17 @@ class Assignment:
         elif partition.closed and partition.key not in self._ghosts and partition.position is not None:
             self._settle(partition, partition.position)
 
-    def commit_refused(self, tp: TopicPartition, offset: int, now: float) -> bool:
-        """A commit failed; it is tried again while the epoch lives (D12). Returns whether it does."""
+    def commit_refused(self, tp: TopicPartition, offset: int, now: float, *, unsure: bool = False) -> bool:
+        """A commit failed; it is tried again while the epoch lives (D12). Returns whether it does.
+
+        `unsure`: its answer is lost, so it may be in force all the same.
+        """
         answer = self._commits.refused(tp, offset, now)
         if answer is None:
             return False
         self.commits_refused += 1
+        if unsure:
+            self._note_dropped(tp, answer.dropped)
         if self._current(answer.partition.key) is None:
             return False
         self.flow.freed(tp, *answer.freed)
@@ -588,7 +605,7 @@ def _add(total: Counts, counts: Counts) -> None:
         setattr(total, name, getattr(total, name) + getattr(counts, name))
 
 
-def _ranges(offsets: list[int]) -> str:
+def _ranges(offsets: Sequence[int]) -> str:
     """Write sorted offsets as ranges: `5-7, 9`."""
     ranges: list[list[int]] = []
     for offset in offsets:

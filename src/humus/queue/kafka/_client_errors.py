@@ -71,6 +71,11 @@ class ClientError:
     def __str__(self) -> str:
         return f"{self.reason} ({self.code}): {self.what_to_do}"
 
+    @property
+    def unsure(self) -> bool:
+        """Whether this is no answer of the broker to what was asked: it may be in force all the same."""
+        return self.code.startswith("_") or self.code == "REQUEST_TIMED_OUT"
+
     def exception(self) -> BrokerError:
         """Return what ends the runtime; for the kinds FATAL and AUTH."""
         return self.raises(str(self), code=self.code)

@@ -5,7 +5,7 @@ once, a partition that leaves) does not wait for the interval. A partition has a
 answer is known by its partition: while the answer for an earlier epoch is still due, the new epoch does not commit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,8 @@ class Answer:
     partition: Partition
     pieces: list[Piece]
     freed: tuple[int, int] = (0, 0)
+    dropped: Sequence[int] = ()
+    """Offsets that waited for the commit and are not handled here any more (at most once)."""
 
 
 class Commits:
@@ -33,13 +35,21 @@ class Commits:
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self.next_at = 0.0
-        self._in_flight: dict[TopicPartition, tuple[Partition, int]] = {}
+        self._in_flight: dict[TopicPartition, tuple[Partition, int, float]] = {}
         self._refusals: dict[TopicPartition, int] = {}
 
     @property
     def in_flight(self) -> bool:
         """Whether an answer is due."""
         return bool(self._in_flight)
+
+    def unanswered(self) -> list[Partition]:
+        """Return the partitions, of past epochs too, whose commit has no answer."""
+        return [partition for partition, _, _ in self._in_flight.values()]
+
+    def silence(self, now: float) -> float:
+        """Return for how long, in seconds, the oldest commit in flight has had no answer."""
+        return now - min((sent for _, _, sent in self._in_flight.values()), default=now)
 
     def due(self, now: float) -> bool:
         """Whether the interval is over."""
@@ -69,7 +79,7 @@ class Commits:
         offset = partition.take_chunk() if partition.chunk_wanted else partition.commit_wanted()
         if offset is not None:
             partition.committing = offset
-            self._in_flight[tp] = (partition, offset)
+            self._in_flight[tp] = (partition, offset, now)
             batch[tp] = (offset, partition.leader_epoch)
 
     def confirmed(self, tp: TopicPartition, offset: int, now: float) -> Answer | None:
@@ -87,7 +97,9 @@ class Commits:
             return None
         times = self._refusals.get(tp, 0)
         self._refusals[tp] = times + 1
-        return Answer(partition, [], partition.commit_refused(now + _RETRY[min(times, len(_RETRY) - 1)]))
+        covered = partition.on_the_way()
+        freed = partition.commit_refused(now + _RETRY[min(times, len(_RETRY) - 1)])
+        return Answer(partition, [], freed, () if partition.waits_for_commit else covered)
 
     def _answered(self, tp: TopicPartition, offset: int) -> Partition | None:
         entry = self._in_flight.get(tp)

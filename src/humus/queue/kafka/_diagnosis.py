@@ -20,6 +20,8 @@ __all__ = ["Diagnosis", "ReportedError"]
 _BROKER: Final = re.compile(r"(?:\S+://)?(?P<name>\S+:\d+/(?:bootstrap|\d+))")
 _LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 """Refused after they were accepted, credentials may be refused only while a broker starts: that passes, or it shows."""
+SILENT_TOO_LONG: Final = 10.0
+"""Seconds without an answer to a commit after which that is a problem; a rebalancing group was seen to take 5.6 s."""
 _OF_A_TOPIC: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED", "TOPIC_EXCEPTION"})
 """The client's words for these leave out which topic it is."""
 
@@ -60,6 +62,11 @@ class _Client:
     """The condition that the client reports this code."""
 
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """The condition that a commit gets no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,15 @@ class Diagnosis:
                 self._conditions.end(name, f"broker {name.name} answers again")
             elif name.name not in states:
                 self._conditions.end(name, f"the cluster names broker {name.name} no more")
+
+    def commit_silence(self, seconds: float) -> None:
+        """Take in for how long a commit has had no answer: the client says nothing before it has given up for good."""
+        if seconds >= SILENT_TOO_LONG:
+            text = f"no answer to a commit for more than {SILENT_TOO_LONG:g} s: the client asks again by itself; if it "
+            text += "stays, check the broker that coordinates the group. What is handled meanwhile may come again"
+            self._conditions.begin(_Silence(), text)
+        else:
+            self._conditions.end(_Silence(), "commits are answered again")
 
     def sighted(self, sighting: Sighting, topics: Iterable[str], also: Iterable[str] = ()) -> ClientError | None:
         """Take in what the cluster said of our topics. Returns an error that does not pass by itself.

@@ -214,6 +214,7 @@ class PollLoop:
         if now >= self._snapshot_at:
             if self._options.handler_timeout is not None:
                 self._look_for_overdue(now)
+            self._diagnosis.commit_silence(self._core.commit_silence(now))
             stopping, running = self._core.stopping, self._joined
             self.status = self._snapshot("stopping" if stopping else "running" if running else "starting")
             self._leave_closed_loop(now)
@@ -329,7 +330,7 @@ class PollLoop:
             else:
                 found = classify(error.name(), error.str(), Where.COMMIT, fatal=error.fatal())
                 refused.setdefault(found.code, (found, []))[1].append(tp)
-                of_this_membership |= core.commit_refused(tp, offset, now)
+                of_this_membership |= core.commit_refused(tp, offset, now, unsure=found.unsure)
         if not refused:
             self._diagnosis.works()
         for found, tps in refused.values():

@@ -217,6 +217,10 @@ class Partition:
         """Whether a draining partition can be given back with nothing left to come again."""
         return not self.has_worker and self.committing is None and not self._on_the_way and not self.behind
 
+    def on_the_way(self) -> list[int]:
+        """At most once: the offsets that the commit in flight covers and nobody has begun to handle."""
+        return [record.offset() for piece in self._on_the_way for record in piece.records]
+
     def buffered(self) -> tuple[int, int]:
         """Records and bytes received and not handled, as far as this partition's pieces tell."""
         pieces = [*self.fed, *self._held, *self._on_the_way]
