@@ -13,7 +13,7 @@ LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 ARGS ?=
 
-.PHONY: help demo test check bench clean lock
+.PHONY: help demo test check bench chaos clean lock
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ check: $(VENV)/.dev $(VENV)/.demo ## lint, format and types: ruff, mypy, pyright
 bench: $(VENV)/.dev ## measure against the bare client on a real Apache Kafka
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution
 	@$(PY) -m bench $(ARGS)
+
+chaos: $(VENV)/.dev ## three chained groups on three brokers, while members and brokers come, go, die and freeze
+	@$(PY) -m tests.kafka.distribution
+	@$(PY) -m tests.chaos $(ARGS)
 
 clean: ## remove the virtual environment and all that tools left here
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,12 +41,17 @@ class Service:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        processes.end(self._process)
+        self.kill()
 
     @property
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """The file with what it writes, to either of its outputs."""
+        return self._log
 
     def output(self) -> str:
         """Return what it has written so far, to either of its outputs."""
@@ -64,6 +69,18 @@ class Service:
     def terminate(self) -> None:
         """Send SIGTERM."""
         self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone."""
+        processes.end(self._process)
+
+    def freeze(self) -> None:
+        """Halt it where it stands (SIGSTOP): its connections stay open, nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._process.send_signal(signal.SIGCONT)
 
     def exit_code(self) -> int:
         """Wait for the end, and return the exit code."""

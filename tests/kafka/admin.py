@@ -49,7 +49,7 @@ class Admin:
     """Topics, offsets and groups of one cluster. Every method waits for the broker's answer."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "client.id": "humus-tests-admin"})
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "client.id": "humus-tests-admin", "log_level": 0})
 
     def create_topic(
         self, name: str, partitions: int = 1, *, replicas: int = -1, config: Mapping[str, str] | None = None
@@ -74,6 +74,11 @@ class Admin:
     def leader(self, topic: str, partition: int = 0) -> int:
         """Return the number of the broker that leads a partition; -1 where none does."""
         return self._leaders(topic).get(partition, -1)
+
+    def in_sync(self, topic: str) -> dict[int, int]:
+        """Return how many replicas of each partition are in sync with its leader."""
+        found = self._client.list_topics(topic, timeout=_WITHIN).topics[topic]
+        return {number: len(at.isrs) for number, at in found.partitions.items()}
 
     def partitions(self, topic: str) -> list[int]:
         """Return the numbers of a topic's partitions."""

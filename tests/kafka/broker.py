@@ -16,6 +16,8 @@ __all__ = ["Broker", "BrokerDied"]
 
 _STARTED = b"Kafka Server started"
 _GAVE_UP = re.compile(rb"Fatal error during \w+ startup|Exiting Kafka due to fatal exception")
+_SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
+"""No second compiler: a test's broker lives too short a life to gain from it, and it costs other processes."""
 _START_WITHIN = 90.0
 _STOP_WITHIN = 30.0
 _TAIL = 15
@@ -37,8 +39,17 @@ def jvm(distribution: Distribution, main: str, *arguments: str, heap_mb: int, op
 class Broker:
     """One broker of a cluster, which is a controller as well. Made by `Cluster`."""
 
-    def __init__(self, place: Place, places: Sequence[Place], distribution: Distribution, heap_mb: int) -> None:
+    def __init__(
+        self,
+        place: Place,
+        places: Sequence[Place],
+        distribution: Distribution,
+        heap_mb: int,
+        *,
+        long: bool = False,
+    ) -> None:
         self.place = place
+        self._options = () if long else _SHORT_LIVED
         self.heap_mb = heap_mb
         self._distribution = distribution
         self._folder = processes.make_folder(f"humus-kafka-{place.node}-")
@@ -69,7 +80,6 @@ class Broker:
             self._format(cluster_id)
         with self.log_file.open("ab") as log:
             self._log_seen_from = log.seek(0, os.SEEK_END)
-            # No second compiler: a test's broker lives too short a life to gain from it, and it costs other processes.
             self._process = processes.start(self._command("kafka.Kafka", str(self._config)), output=log)
 
     def wait_started(self) -> None:
@@ -132,7 +142,7 @@ class Broker:
             return log.read()
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        return jvm(self._distribution, main, *arguments, heap_mb=self.heap_mb, options=("-XX:TieredStopAtLevel=1",))
+        return jvm(self._distribution, main, *arguments, heap_mb=self.heap_mb, options=self._options)
 
     def _format(self, cluster_id: str) -> None:
         user = f"[name={USER},password={PASSWORD}]"

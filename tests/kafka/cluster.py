@@ -24,6 +24,8 @@ _PORTS = 6
 class Cluster:
     """A cluster of `size` brokers on 127.0.0.1, each a controller as well; a context manager.
 
+    Those that are to live for `long` are compiled well, which takes the first minutes.
+
     Raises:
         KafkaUnavailable: Java or Maven is missing (on construction).
         BrokerDied: a broker did not come up (on entering).
@@ -31,8 +33,9 @@ class Cluster:
 
     brokers: tuple[Broker, ...]
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, long: bool = False) -> None:
         self.size = size
+        self._long = long
         self.distribution: Distribution = distribution()
         self.brokers = ()
         self._reserved = ExitStack()
@@ -99,7 +102,7 @@ class Cluster:
         for place in places:
             _reserve(place.proxied, self._reserved)
         heap_mb = _HEAP_MB.get(self.size, _HEAP_MB_OF_MANY)
-        self.brokers = tuple(Broker(place, places, self.distribution, heap_mb) for place in places)
+        self.brokers = tuple(Broker(place, places, self.distribution, heap_mb, long=self._long) for place in places)
         with ThreadPoolExecutor(self.size) as side_by_side:
             list(side_by_side.map(lambda broker: broker.launch(self._cluster_id), self.brokers))
         for broker in self.brokers:

@@ -66,6 +66,12 @@ _SIZE = {
     "num.network.threads": "2",
     "num.io.threads": "4",
 }
+_REPLICATION = {
+    # Replicas fetch at most 30 times a second, and not for each record: what is one request to a producer are four to
+    # the brokers, which share a machine.
+    "replica.fetch.min.bytes": "100000",
+    "replica.fetch.wait.max.ms": "30",
+}
 
 
 def server_properties(place: Place, places: Sequence[Place], folder: Path, keystore: Path) -> str:
@@ -113,5 +119,6 @@ def server_properties(place: Place, places: Sequence[Place], folder: Path, keyst
         "listener.name.tls.ssl.keystore.type": "PKCS12",
         **_SPEED,
         **_SIZE,
+        **(_REPLICATION if len(places) > 1 else {}),
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())

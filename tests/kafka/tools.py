@@ -57,6 +57,12 @@ class Tools:
         """Run `kafka-consumer-groups` and return its output."""
         return self._run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", *self._at_server, *arguments)
 
+    def alter_group(self, group: str, **config: object) -> None:
+        """Run `kafka-configs --alter` on a group of the consumer protocol; dots in names are underscores here."""
+        added = ",".join(f"{name.replace('_', '.')}={value}" for name, value in config.items())
+        what = ("--alter", "--entity-type", "groups", "--entity-name", group, "--add-config", added)
+        self._run("kafka.admin.ConfigCommand", *self._at_server, *what)
+
     def verifiable_producer(self, topic: str, count: int, *, rate: int = -1, acks: int = -1) -> list[int]:
         """Run `VerifiableProducer`: the values "0" to "count - 1"; return those that the broker confirmed.
 
