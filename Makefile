@@ -12,11 +12,13 @@ PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 ARGS ?=
+SEEDS ?= 100000
+START ?= 0
 
-.PHONY: help demo test check bench chaos clean lock
+.PHONY: help demo test check simulate bench chaos clean lock
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## stream a year of flights through a service, on an embedded broker
 	@$(PY) examples/flights/demo.py $(ARGS)
@@ -30,6 +32,9 @@ check: $(VENV)/.dev $(VENV)/.demo ## lint, format and types: ruff, mypy, pyright
 	@$(VENV)/bin/ruff format --check --quiet || { echo "some files are not formatted: run $(VENV)/bin/ruff format" >&2; exit 1; }
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/pyright --pythonpath $(PY)
+
+simulate: $(VENV)/.dev ## run the core through simulated storms: SEEDS=1000000 START=0; ARGS=--help says more
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --start $(START) $(ARGS)
 
 bench: $(VENV)/.dev ## measure against the bare client on a real Apache Kafka
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution

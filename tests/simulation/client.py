@@ -1,12 +1,12 @@
 """The client's side: assignment, pauses, a pending revoke, positions. What it does was measured on the real one."""
 
 from collections.abc import Iterable, Mapping
-from random import Random
 
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Piece
 from tests.pieces import piece
 from tests.simulation.broker import Log
+from tests.simulation.luck import Luck
 
 __all__ = ["Client"]
 
@@ -14,14 +14,14 @@ __all__ = ["Client"]
 class Client:
     """One member's consumer."""
 
-    def __init__(self, logs: Mapping[TopicPartition, Log], random: Random, record_bytes: int) -> None:
+    def __init__(self, logs: Mapping[TopicPartition, Log], record_bytes: int) -> None:
         self.assigned: dict[TopicPartition, int] = {}  # -> the next offset
         self.paused: set[TopicPartition] = set()  # a pause survives the end of an assignment
         self.revoking: list[TopicPartition] | None = None
         self.unreadable: set[TopicPartition] = set()
+        self.generation = -1
         self._began: set[TopicPartition] = set()
         self._logs = logs
-        self._random = random
         self._record_bytes = record_bytes
 
     def assign(self, tps: Iterable[TopicPartition]) -> None:
@@ -36,24 +36,24 @@ class Client:
         for tp in tps:
             self.assigned.pop(tp, None)
 
-    def fetch(self, most: int) -> list[tuple[TopicPartition, Piece]]:
+    def fetch(self, most: int, luck: Luck) -> list[tuple[TopicPartition, Piece]]:
         """Return up to `most` records, in runs of one partition; nothing while a revoke is pending."""
         if self.revoking is not None:
             return []
-        ready = [tp for tp in self.assigned if tp not in self.paused and tp not in self.unreadable]
-        self._random.shuffle(ready)
         found = []
-        for tp in ready:
-            some = self._logs[tp].from_offset(self.assigned[tp], min(most, self._random.randint(1, 40)))
+        for tp in luck.shuffled(list(self.assigned)):
+            log, at = self._logs[tp], self.assigned[tp]
+            if at >= log.end or tp in self.paused or tp in self.unreadable:
+                continue
+            some = log.from_offset(at, min(most, 1 + luck.below(30)))
             if some:
                 most -= len(some)
-                cut = self._random.randint(1, len(some))
+                cut = 1 + luck.below(len(some))
                 found += [(tp, piece(run, self._record_bytes * len(run))) for run in (some[:cut], some[cut:]) if run]
                 self.assigned[tp] = some[-1] + 1
-                self._began.add(tp)
-            elif self.assigned[tp] < self._logs[tp].end and most:  # nothing but control records: they are passed over
-                self.assigned[tp] = self._logs[tp].end
-                self._began.add(tp)
+            else:  # nothing but control records: they are passed over
+                self.assigned[tp] = log.end
+            self._began.add(tp)
             if not most:
                 break
         return found

@@ -1,194 +1,318 @@
-"""A run from a seed: a storm of everything that can happen, then calm, after which nothing may be left undone."""
+"""What happens in a run, step by step, drawn from a seed; then calm, after which nothing may be left undone.
+
+A step says all about itself: what happens, a number from which the rest is drawn (which member, which partition), and
+how long it takes until the next one. So a run is its list of steps, and any part of the list is a run too.
+"""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
-from humus.queue.kafka._message import TopicPartition
-from tests.simulation.world import Handlers, Rules, World
+from tests.simulation.group import Heard
+from tests.simulation.luck import Luck
+from tests.simulation.member import Member
+from tests.simulation.worker import Run
+from tests.simulation.world import WORLDS, World
 
-__all__ = ["GENTLE", "Storm", "run"]
+__all__ = ["STORMS", "Schedule", "Step", "Storm", "draw", "play"]
 
-CALM_SECONDS = 300.0
+CALM_SECONDS: Final = 300.0
 """Simulated seconds after which everything must be handled and committed."""
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens, and the seconds that pass after it."""
+
+    what: str
+    luck: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A run: what happens in which world."""
+
+    world: str
+    steps: tuple[Step, ...]
+
+    def check(self) -> None:
+        """Look whether everything has a known name.
+
+        Raises:
+            ValueError: something has not.
+        """
+        if self.world not in WORLDS:
+            raise ValueError(f"there is no world {self.world!r}: {', '.join(WORLDS)}")
+        for step in self.steps:
+            if step.what not in _EVENTS:
+                raise ValueError(f"nothing is called {step.what!r}: {', '.join(_EVENTS)}")
+
+
+@dataclass(frozen=True, slots=True)
 class Storm:
-    """How often what happens, as weights, and how handlers behave meanwhile."""
+    """How often what happens, as weights, and the waits between."""
 
-    steps: int = 250
-    weights: dict[str, float] = field(
-        default_factory=lambda: {
-            "nothing": 20,
-            "produce": 4,
-            "assign": 4,
-            "revoke": 2,
-            "lose": 0.4,
-            "remove": 0.4,
-            "other member": 2,
-            "answer": 12,
-            "refuse": 2,
-            "silence": 0.4,
-            "stop": 0.3,
-            "kill": 0.3,
-            "unreadable": 0.2,
-            "let go": 1,
-            "brokers": 0.5,
-        }
-    )
-    handlers: Handlers = field(
-        default_factory=lambda: Handlers(
-            seconds={(0.0, 0.002): 50, (0.0, 0.05): 10, (0.1, 2.0): 2, (3.0, 30.0): 0.3, (math.inf, math.inf): 0.1},
-            ends={"ok": 100, "retry": 3, "skip": 2, "halt": 0.3, "fatal": 0.2},
-            swallow=0.5,
-        )
-    )
+    weights: dict[str, int]
+    waits: tuple[float, ...]
+    worlds: tuple[str, ...]
+    steps: int = 40
 
 
-GENTLE = Storm(
-    weights={
-        "nothing": 20,
-        "produce": 4,
-        "assign": 4,
-        "revoke": 2,
-        "other member": 2,
-        "answer": 30,
-        "refuse": 2,
-        "stop": 0.3,
-        "brokers": 0.5,
-    },
-    handlers=Handlers(
-        seconds={(0.0, 0.002): 50, (0.0, 0.05): 10, (0.1, 0.5): 2},
-        ends={"ok": 100, "retry": 3, "skip": 2, "halt": 0.3},
-    ),
-)
-"""Nothing but what a graceful life brings: rebalances and stops with handlers that finish in time."""
+def draw(seed: int, storm: Storm) -> Schedule:
+    """Draw a schedule. Each seed has its own mixture: a few things happen often, some never."""
+    luck = Luck(seed)
+    world = luck.choice(storm.worlds)
+    rules = WORLDS[world]
+    urn = [what for what, weight in storm.weights.items() for _ in range(weight * luck.choice((0, 1, 1, 4)))]
+    urn += ["produce", "answer", "answer", "answer", "nothing"] * 3
+    start = ["produce"] * (rules.at_least_once + rules.at_most_once)
+    names = start + [luck.choice(urn) for _ in range(storm.steps)]
+    return Schedule(world, tuple(Step(what, luck.below(1 << 30), luck.choice(storm.waits)) for what in names))
 
 
-def run(seed: int, rules: Rules, storm: Storm) -> World:
-    """Run one seed to its end; return the world as it is then.
+def play(world: World, schedule: Schedule) -> None:
+    """Run a schedule in a world, to its end.
 
     Raises:
-        AssertionError: a guarantee does not hold; its text has the seed and all that happened.
+        Exception: a guarantee does not hold (`AssertionError`, its text begins with the clause), or the core fell over.
     """
-    world = World(rules, Random(seed))  # noqa: S311 - a run that can be repeated
-    try:
-        world.handlers = storm.handlers
-        for _ in range(storm.steps):
-            _step(world, storm)
-        _calm(world)
-    except Exception as error:
-        history = "\n".join(world.history[-400:])
-        raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\n{history}") from error
-    return world
-
-
-def _step(world: World, storm: Storm) -> None:
-    [what] = world.random.choices(list(storm.weights), list(storm.weights.values()))
-    _EVENTS[what](world)
-    # Rounds of the real loop are never further apart than its longest wait.
-    world.pass_time(world.random.choice((0.0, 0.001, 0.002, 0.02, 0.1, 0.2)))
-    if world.random.random() < 0.9:
-        world.round()
-    if world.stopped:
-        world.after_stop()
-    if world.removed and not world.rebalancing and world.random.random() < 0.1:
-        _notice_removal(world)
-
-
-def _notice_removal(world: World) -> None:
-    """Let the heartbeat tell that the member was removed; it joins again, with nothing of its own."""
-    if world.client.assigned:
-        world.happen("lost", world.client.assigned)
-    else:
-        world.removed = False
-
-
-def _some(world: World, among: Sequence[TopicPartition]) -> list[TopicPartition]:
-    return world.random.sample(among, world.random.randint(1, len(among))) if among else []
+    for step in schedule.steps:
+        luck = world.luck = Luck(step.luck)
+        _EVENTS[step.what](world, luck)
+        world.pass_time(step.wait)
+        world.rounds(skip=8)
+        for member in world.members:
+            if member.alive and not member.frozen and not member.known and luck.one_in(4):
+                world.heartbeat(member)
+        group = world.group
+        if group.rebalance_due and not group.waiting and luck.one_in(2):
+            group.rebalance(luck, world.now, [tp for tp in world.tps if luck.one_in(4)])
+    _calm(world)
+    world.check_graceful()
 
 
 # -- what happens in a storm: each looks first whether it can -----------------------------------------------------
 
 
-def _produce(world: World) -> None:
-    random = world.random
-    log = random.choice(list(world.logs.values()))
-    log.append(random.choice((0, 0, 1, 5)), random.randint(0, 60), random.choice((0, 0, 1, 2)))
+def _alive(world: World) -> list[Member]:
+    return [member for member in world.members if member.alive]
+
+
+def _frozen(world: World) -> list[Member]:
+    return [member for member in world.members if member.alive and member.frozen]
+
+
+def _one(luck: Luck, among: list[Member]) -> Member | None:
+    return luck.choice(among) if among else None
+
+
+def _produce(world: World, luck: Luck) -> None:
+    log = world.logs[luck.choice(world.tps)]
+    log.append(luck.choice((0, 0, 1, 5)), luck.below(25), luck.choice((0, 0, 1, 2)))
     world.note(f"{log.tp} has {len(log.records)} records, its end is {log.end}")
 
 
-def _assign(world: World) -> None:
-    if world.steady:
-        world.happen("assigned", _some(world, world.free()))
+def _pass(world: World, _luck: Luck) -> None:
+    """Let more time pass than any wait between two rounds has."""
+    for _ in range(4):
+        world.pass_time(0.5)
+        world.rounds()
 
 
-def _revoke(world: World) -> None:
-    if world.steady and world.client.assigned:
-        world.happen("revoked", _some(world, list(world.client.assigned)))
+def _rebalance(world: World, _luck: Luck) -> None:
+    world.group.rebalance_due = True
 
 
-def _lose(world: World) -> None:
-    mine = list(world.client.assigned)
-    if world.steady and mine:
-        world.happen("lost", mine)
-        if world.random.random() < 0.5:  # and some come back within the same call
-            world.happen("assigned", _some(world, mine))
-
-
-def _remove(world: World) -> None:
-    if not world.removed and world.client.assigned and not world.rebalance_queued:
-        world.remove_member()
-
-
-def _other_member(world: World) -> None:
-    theirs = [*world.free(), *(world.client.assigned if world.removed else ())]
-    if theirs:
-        world.other_member(world.random.choice(theirs), world.random.randint(0, 20))
-
-
-def _answer(how: str) -> Callable[[World], None]:
-    def answer(world: World) -> None:
-        if world.requests:
-            world.answer_commit(how)
+def _answer(how: str) -> Callable[[World, Luck], None]:
+    def answer(world: World, luck: Luck) -> None:
+        waiting = [member for member in world.members if member.alive and member.requests]
+        member = _one(luck, waiting)
+        for _ in range(1 + luck.below(3)):
+            if member is not None and member.requests:
+                world.answer_commit(member, how)
 
     return answer
 
 
-def _stop(world: World) -> None:
-    if not world.core.stopping:
-        world.stop()
+def _stop(world: World, luck: Luck) -> None:
+    running = [member for member in _alive(world) if not member.core.stopping and not member.frozen]
+    member = _one(luck, running)
+    if member is not None:
+        world.seen["stop"] += 1
+        world.note(member, "is asked to stop")
+        member.stop()
 
 
-def _unreadable(world: World) -> None:
-    if world.steady and world.client.assigned:
-        world.happen("unreadable", [world.random.choice(list(world.client.assigned))])
+def _kill(world: World, luck: Luck) -> None:
+    member = _one(luck, _alive(world))
+    if member is None:
+        return
+    world.seen["kill"] += 1
+    if member.requests:
+        world.seen["kill while a commit is in flight"] += 1
+    world.note(member, "is killed")
+    while member.requests and luck.one_in(2):
+        world.answer_commit(member, "ok")
+    member.die()
 
 
-def _let_go(world: World) -> None:
-    for worker in world.workers.values():
-        worker.let_go(world.now)
+def _start(world: World, luck: Luck) -> None:
+    member = _one(luck, [member for member in world.members if not member.alive])
+    if member is not None:
+        world.seen["start"] += 1
+        member.start()
 
 
-_EVENTS: dict[str, Callable[[World], None]] = {
-    "nothing": lambda _world: None,
+def _freeze(world: World, luck: Luck) -> None:
+    member = _one(luck, _alive(world))
+    if member is not None and not member.frozen:
+        world.seen["freeze"] += 1
+        world.note(member, "is frozen")
+        member.frozen = True
+
+
+def _thaw(world: World, luck: Luck) -> None:
+    member = _one(luck, _frozen(world))
+    if member is not None:
+        world.seen["thaw"] += 1
+        if not member.known:
+            world.seen["thaw after the session"] += 1
+        world.note(member, "goes on")
+        member.frozen = False
+
+
+def _expire(world: World, luck: Luck) -> None:
+    """Remove a member: one that is dead or frozen, rarely one that lives and is cut off."""
+    group = world.group
+    ids = {member.membership.id for member in world.members if member.alive and not member.frozen}
+    silent = [member_id for member_id in group.members if member_id not in ids]
+    if not silent and luck.one_in(3):
+        silent = list(group.members)
+    if silent:
+        group.expire(luck.choice(silent))
+
+
+def _unreadable(world: World, luck: Luck) -> None:
+    member = _one(luck, _alive(world))
+    if member is not None and not member.rebalancing and member.client.assigned:
+        tp = luck.choice(list(member.client.assigned))
+        world.seen["unreadable"] += 1
+        world.note(member, "cannot read", tp)
+        member.inbox.append(Heard("unreadable", [tp]))
+
+
+def _let_go(world: World, _luck: Luck) -> None:
+    for member in _alive(world):
+        for worker in member.workers.values():
+            worker.let_go(world.now)
+
+
+def _brokers(world: World, luck: Luck) -> None:
+    for member in _alive(world):
+        member.core.flow.brokers(1 + luck.below(3))
+
+
+def _handler(end: str, *seconds: float, wait: float = 0.0) -> Callable[[World, Luck], None]:
+    """Announce how the next attempts in a partition go."""
+
+    def announce(world: World, luck: Luck) -> None:
+        tp = luck.choice(world.tps)
+        for _ in range(1 + luck.below(2)):
+            world.ahead[tp].append(Run(luck.choice(seconds), end, wait if luck.one_in(2) else 0.0))
+
+    return announce
+
+
+def _late_failure(world: World, luck: Luck) -> None:
+    """Announce a handler that fails when nobody counts on it any more, and cannot be cancelled before."""
+    tp = luck.choice(world.tps)
+    world.ahead[tp].append(Run(luck.choice((1.5, 3.0)), luck.choice(("retry", "skip", "halt", "fatal"))))
+    world.stubborn.add(tp)
+
+
+def _stubborn(world: World, luck: Luck) -> None:
+    world.stubborn ^= {luck.choice(world.tps)}
+
+
+_EVENTS: Final[dict[str, Callable[[World, Luck], None]]] = {
+    "nothing": lambda _world, _luck: None,
+    "pass": _pass,
     "produce": _produce,
-    "assign": _assign,
-    "revoke": _revoke,
-    "lose": _lose,
-    "remove": _remove,
-    "other member": _other_member,
+    "rebalance": _rebalance,
     "answer": _answer("ok"),
     "refuse": _answer("refused"),
     "silence": _answer("silence"),
     "stop": _stop,
-    "kill": World.kill,
+    "kill": _kill,
+    "start": _start,
+    "freeze": _freeze,
+    "thaw": _thaw,
+    "expire": _expire,
     "unreadable": _unreadable,
-    "let go": _let_go,
-    "brokers": lambda world: world.core.flow.brokers(world.random.randint(1, 3)),
+    "let-go": _let_go,
+    "brokers": _brokers,
+    "slow": _handler("ok", 0.05, 0.3, 1.5),
+    "brief": _handler("ok", 0.05, 0.2, 0.4),
+    "hang": _handler("ok", 6.0, math.inf),
+    "retry": _handler("retry", 0.0, 0.2, wait=0.5),
+    "skip": _handler("skip", 0.0, 0.1),
+    "halt": _handler("halt", 0.0, 0.1),
+    "fatal": _handler("fatal", 0.0, 0.1),
+    "late-failure": _late_failure,
+    "stubborn": _stubborn,
 }
+
+_STORMY: Final = Storm(
+    weights={
+        "produce": 4,
+        "answer": 10,
+        "rebalance": 4,
+        "nothing": 4,
+        "pass": 1,
+        "refuse": 2,
+        "silence": 1,
+        "stop": 1,
+        "kill": 1,
+        "start": 2,
+        "freeze": 1,
+        "thaw": 2,
+        "expire": 2,
+        "unreadable": 1,
+        "let-go": 1,
+        "brokers": 1,
+        "slow": 3,
+        "hang": 1,
+        "retry": 3,
+        "skip": 2,
+        "halt": 1,
+        "fatal": 1,
+        "late-failure": 2,
+        "stubborn": 2,
+    },
+    waits=(0.0, 0.001, 0.02, 0.1, 0.2, 0.5),
+    worlds=tuple(name for name, rules in WORLDS.items() if not rules.graceful),
+)
+_GENTLE: Final = Storm(
+    weights={
+        "produce": 4,
+        "answer": 20,
+        "rebalance": 4,
+        "nothing": 4,
+        "refuse": 1,
+        "stop": 1,
+        "start": 4,
+        "brokers": 1,
+        "brief": 3,
+        "retry": 2,
+        "skip": 2,
+    },
+    waits=(0.0, 0.001, 0.02, 0.1, 0.2),
+    worlds=tuple(name for name, rules in WORLDS.items() if rules.graceful),
+)
+"""Nothing but what a graceful life brings: rebalances, refused commits and stops with handlers that finish in time."""
+STORMS: Final = {"stormy": _STORMY, "gentle": _GENTLE}
 
 
 # -- and then ------------------------------------------------------------------------------------------------------
@@ -197,31 +321,36 @@ _EVENTS: dict[str, Callable[[World], None]] = {
 def _calm(world: World) -> None:
     """Nothing goes wrong any more: everything must come to an end by itself."""
     world.note("calm")
-    world.handlers = Handlers()
-    until = world.now + CALM_SECONDS
-    while not world.quiet():
-        assert world.now < until, f"stuck: {world.core.views()}"
-        for worker in world.workers.values():
+    for ahead in world.ahead.values():
+        ahead.clear()
+    world.stubborn.clear()
+    until, wait = world.now + CALM_SECONDS, 0.02
+    while not world.quiet:
+        stuck = [(str(log.tp), log.start, log.end) for log in world.logs.values() if not log.finished]
+        assert world.now < until, f"D72: stuck: {stuck}"
+        # As the real loop: quick while things happen, slower while nothing comes of it.
+        wait = 0.002 if any(member.requests for member in world.members) else min(wait * 2, 0.2)
+        _bring_in_order(world)
+        world.pass_time(wait)
+        world.rounds()
+
+
+def _bring_in_order(world: World) -> None:
+    group = world.group
+    for member in world.members:
+        if not member.alive:
+            member.start()
+        member.frozen = False
+        for worker in member.workers.values():
             if worker.ends_at > world.now + 1:
                 worker.let_go(world.now)
-        while world.requests:
-            world.answer_commit("ok")
-        if not world.rebalancing:
-            _rebalance_in_calm(world)
-        world.pass_time(0.02)
-        world.round()
-        if world.stopped:
-            world.after_stop()
-
-
-def _rebalance_in_calm(world: World) -> None:
-    """Bring every partition to this member, and those that halted back for another try."""
-    halted = [view.tp for view in world.core.views() if view.state == "halted"]
-    if world.removed:
-        _notice_removal(world)
-    elif world.core.stopping:
-        return
-    elif halted:
-        world.happen("revoked", halted)
-    elif world.free():
-        world.happen("assigned", world.free())
+        while member.requests:
+            world.answer_commit(member, "ok")
+        if not member.known:
+            world.heartbeat(member)
+    mine = {member.membership.id for member in world.members}
+    for member_id in [member_id for member_id in group.members if member_id not in mine]:
+        group.expire(member_id)
+    halted = world.halted()
+    if (group.rebalance_due or halted) and not group.waiting:
+        group.rebalance(world.luck, world.now, halted)

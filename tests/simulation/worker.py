@@ -95,9 +95,10 @@ class Worker:
 
     def live(self, now: float) -> None:
         """Do what can be done until `now`."""
-        self._now = max(self._now, now - 0.5)  # at most so much is caught up in one go
-        while not self.ended and self._step(now):
-            pass
+        if not self.ended:
+            self._now = max(self._now, now - 0.5)  # at most so much is caught up in one go
+            while self._step(now) and not self.ended:
+                pass
 
     def _step(self, now: float) -> bool:
         if self.running is not None:
