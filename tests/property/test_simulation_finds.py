@@ -123,7 +123,7 @@ def commits_three_chunks_ahead(patch: Patch) -> None:
 def hands_over_a_refused_chunk(patch: Patch) -> None:
     """At most once: a refused commit is taken for one in force."""
 
-    def wrong(core: Assignment, tp: TopicPartition, offset: int, now: float) -> bool:
+    def wrong(core: Assignment, tp: TopicPartition, offset: int, now: float, **_: bool) -> bool:
         core.commit_confirmed(tp, offset, now)
         return core.owns(tp)
 

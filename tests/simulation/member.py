@@ -318,7 +318,7 @@ class Member:
             return
         if offset in self._chunks[tp]:  # its records wait for another commit
             self._chunks[tp].remove(offset)
-        alive = self.core.commit_refused(tp, offset, now)
+        alive = self.core.commit_refused(tp, offset, now, unsure=error == "_TIMED_OUT")
         if error == "UNKNOWN_MEMBER_ID" and alive:
             self.world.seen["told to be gone"] += 1
             if self.client.revoking is not None:
