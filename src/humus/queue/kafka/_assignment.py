@@ -109,6 +109,7 @@ class Assignment:
         self.rebalances = Rebalances()
         self.fatal: Fatal | None = None
         self.commits_refused = 0  # by partition
+        self.jumps = 0
         self.stale_epochs = 0  # records that came for partitions which are not ours
         self._past = Counts()
         self._semantics = semantics
@@ -120,6 +121,7 @@ class Assignment:
         self._urgent: set[TopicPartition] = set()  # wait for a commit, or for a reason to need one
         self._draining: dict[TopicPartition, bool] = {}  # -> whether the worker was told to
         self._ghosts: dict[Key, _Ghost] = {}
+        self._jumped: dict[Key, int] = {}  # -> the offset that is not there; where it goes on is being asked
         self._revoke: _Revoke | None = None
         self._stop_by: float | None = None
         self._drained_at: float | None = None
@@ -429,6 +431,28 @@ class Assignment:
     def told(self, asked: Iterable[Key], ends: Mapping[TopicPartition, Ends], now: float) -> None:
         """`AskEnds` was answered, by `ends` for those partitions of which the cluster said anything."""
         self.stalls.told(asked, ends, now)
+        for key in asked:
+            offset = self._jumped.pop(key, None)
+            if offset is not None:
+                self._tell_jump(key.tp, offset, ends.get(key.tp))
+
+    def jumped(self, tp: TopicPartition, offset: int) -> None:
+        """The client could not go on at this offset: counted at once, told when it is known where it goes on (D11)."""
+        self.jumps += 1
+        partition = self._partitions.get(tp)
+        if partition is None or partition.key in self._jumped:
+            self._tell_jump(tp, offset, None)
+        else:
+            self._jumped[partition.key] = offset
+            self._do(AskEnds([partition.key], []))
+
+    def _tell_jump(self, tp: TopicPartition, offset: int, ends: Ends | None) -> None:
+        where = "beginning" if self.stalls.from_the_beginning else "end"
+        to = None if ends is None else ends.begin if self.stalls.from_the_beginning else ends.end
+        text = f"offset {offset} is not in the log (any more): going on at its {where}"
+        if to is not None:
+            text += f", offset {to}" + (f": {to - offset} offsets are passed over" if to > offset else "")
+        self._note("error", text, tp, offset)
 
     # -- time passes --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ leaves a callback would lose the records that the call had collected, so callbac
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -19,7 +20,7 @@ from humus.queue.kafka._client_errors import refused_config
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Piece
 
-__all__ = ["Assigned", "Client", "Committed", "Event", "Lost", "Record", "Revoked", "Statistics", "Trouble"]
+__all__ = ["Assigned", "Client", "Committed", "Event", "Jumped", "Lost", "Record", "Revoked", "Statistics", "Trouble"]
 
 _log = logging.getLogger("humus.kafka.client")
 
@@ -28,6 +29,9 @@ RECORD_OVERHEAD: Final = 420
 _PIECE_BYTES: Final = 1024 * 1024
 """A piece's bytes are set free as a whole, so large records come in smaller pieces."""
 _SYSLOG_ERROR: Final = 40
+_OFFSET_RESET: Final = re.compile(
+    r"(?:\[thrd:[^]]*\]: )?(?P<topic>\S+) \[(?P<partition>\d+)\]: offset reset \(at offset (?P<offset>\d+)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,21 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Jumped:
+    """An offset to go on at is not in the log (any more): the client goes on elsewhere, as `auto_offset_reset` says."""
+
+    tp: TopicPartition
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """The client's statistics, as JSON."""
 
     text: str
 
 
-Event = Assigned | Revoked | Lost | Committed | Trouble | Statistics
+Event = Assigned | Revoked | Lost | Committed | Trouble | Jumped | Statistics
 
 
 class Client:
@@ -93,7 +105,7 @@ class Client:
             "error_cb": self._on_error,
             "stats_cb": self._on_statistics,
         }
-        callbacks["logger"] = _ClientLog()
+        callbacks["logger"] = _ClientLog(self._on_jump)
         self._consumer = _create({**config, **callbacks})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -267,6 +279,9 @@ class Client:
     def _on_error(self, error: KafkaError) -> None:
         self._events.append(Trouble(error))
 
+    def _on_jump(self, tp: TopicPartition, offset: int) -> None:
+        self._events.append(Jumped(tp, offset))
+
     def _on_statistics(self, text: str) -> None:
         self._events.append(Statistics(text))
 
@@ -298,10 +313,20 @@ def _create(config: Mapping[str, Any]) -> Consumer:
 
 
 class _ClientLog:
-    """Where librdkafka's own log goes: what it repeats for each try is for debugging; states are logged elsewhere."""
+    """Where librdkafka's own log goes: what it repeats for each try is for debugging; states are logged elsewhere.
+
+    One thing the client says nowhere else: that it could not go on where it should, and goes on elsewhere (D11).
+    """
+
+    def __init__(self, jumped: Callable[[TopicPartition, int], None] | None = None) -> None:
+        self._jumped = jumped
 
     def log(self, level: int, text: str, *args: object) -> None:
         """Take one line; `level` is of the logging module."""
+        if self._jumped is not None and args and args[0] == "OFFSET":
+            reset = _OFFSET_RESET.match(str(args[-1]))
+            if reset is not None:
+                self._jumped(TopicPartition(reset["topic"], int(reset["partition"])), int(reset["offset"]))
         _log.log(level if level > _SYSLOG_ERROR else logging.DEBUG, text, *args)
 
 

@@ -19,7 +19,18 @@ from humus.errors import BrokerError, HumusError, ProcessingFailed
 from humus.queue._describe import error_message, error_type
 from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._async_worker import AsyncWorker
-from humus.queue.kafka._client import Assigned, Client, Committed, Event, Lost, Record, Revoked, Statistics, Trouble
+from humus.queue.kafka._client import (
+    Assigned,
+    Client,
+    Committed,
+    Event,
+    Jumped,
+    Lost,
+    Record,
+    Revoked,
+    Statistics,
+    Trouble,
+)
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
     AskEnds,
@@ -108,7 +119,11 @@ class PollLoop:
         self._said: deque[WorkerEvent] = deque()
         self._sightings: deque[Sighting | Told] = deque()
         self._diagnosis = Diagnosis(Conditions(_log))
-        self._lookout = Lookout(self._config, list(self._subscriptions), self._sightings.append)
+        policies = [subscription.on_failure for subscription in options.subscriptions]
+        self._letter_topics = sorted({policy.topic for policy in policies if policy.topic is not None})
+        self._lookout = Lookout(
+            self._config, list(self._subscriptions), self._sightings.append, also=self._letter_topics
+        )
         self._error: BaseException | None = None
         self._joined = False
         self._stopped = False
@@ -317,6 +332,8 @@ class PollLoop:
                 self._committed(answers, now)
             case Trouble(error, tp):
                 self._trouble(error, tp, now)
+            case Jumped(tp, offset):
+                core.jumped(tp, offset)
             case Statistics(text):
                 self._diagnosis.statistics(text)
 
@@ -361,7 +378,7 @@ class PollLoop:
             self._core.told(sighting.asked, sighting.ends, now)
             return
         self._core.flow.brokers(sighting.brokers)
-        error = self._diagnosis.sighted(sighting, self._subscriptions)
+        error = self._diagnosis.sighted(sighting, self._subscriptions, self._letter_topics)
         if error is not None:
             self._fail(error.exception())
 

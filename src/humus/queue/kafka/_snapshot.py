@@ -37,6 +37,7 @@ def snapshot(
         stale=counts.stale + core.stale_epochs,
         retries=counts.retries,
         stalls=core.stalls.total,
+        jumps=core.jumps,
         commits_refused=core.commits_refused,
         assigned=rebalances.assigned,
         revoked=rebalances.revoked,

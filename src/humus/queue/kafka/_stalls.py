@@ -90,7 +90,7 @@ class Stalls:
         """`from_the_beginning`: without a committed offset a partition begins at the beginning of its log."""
         self.total = 0
         self._timeout = timeout
-        self._from_the_beginning = from_the_beginning
+        self.from_the_beginning = from_the_beginning
         self._next_at = -math.inf
         self._looked_at = -math.inf
         self._watches: dict[TopicPartition, _Watch] = {}
@@ -163,7 +163,7 @@ class Stalls:
         """Return where the partition goes on: what was deleted before it was read is passed over."""
         position = answer.committed if seen.position is None else seen.position
         if position is None:
-            return answer.begin if self._from_the_beginning else None
+            return answer.begin if self.from_the_beginning else None
         return max(position, answer.begin)
 
 

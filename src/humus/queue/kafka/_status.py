@@ -48,7 +48,8 @@ class Totals:
 
     `handled` counts every record that reached its end, with `skipped` and `dead_lettered` (at least once) and `failed`
     (at most once) among them; `lost` are records committed and never handled (at most once); `stale` those that came
-    again from an earlier fetch and were dropped; `stalls` how often a partition was found stalled; `commits_refused`
+    again from an earlier fetch and were dropped; `stalls` how often a partition was found stalled;
+    `jumps` how often one could not go on at its offset, because that is not in the log any more; `commits_refused`
     commits of a partition that were tried again. `assigned`, `revoked` and `lost_partitions` count rebalances that
     changed something.
     """
@@ -62,6 +63,7 @@ class Totals:
     stale: int = 0
     retries: int = 0
     stalls: int = 0
+    jumps: int = 0
     commits_refused: int = 0
     assigned: int = 0
     revoked: int = 0
