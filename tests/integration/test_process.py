@@ -17,6 +17,7 @@ from tests.kafka.access import Kafka, MakeTopic, Produce
 from tests.kafka.admin import eventually
 from tests.kafka.fresh import fresh
 from tests.kafka.records import Record
+from tests.kafka.wire import remove_member
 
 _CLOSED_WITHIN = 10.0
 """Seconds from the end of the drain to the end of the process (D60)."""
@@ -189,3 +190,24 @@ def test_the_brokers_are_away(breakable: Kafka, start: StartService) -> None:
     finally:
         broker.thaw()
     assert "brokers do not answer" in service.log()
+
+
+def test_latest_and_sigkill(
+    kafka: Kafka, group: str, topic: MakeTopic, produce: Produce, start: StartService, protocol: Protocol
+) -> None:
+    """From the latest offset: killed before its first record, a service misses none that came since (D11)."""
+    name = topic(2)
+    produce(name, b"before", b"before", b"before", partition=0)
+    options = {"auto_offset_reset": "latest", "commit_interval": 60}
+    first = start(kafka, group, name, "async", protocol, **options)
+    eventually(lambda: "assigned" in first.log(), within=30)
+    eventually(lambda: kafka.admin.committed(group, name), lambda committed: committed == {0: 3, 1: 0})
+    first.signal(signal.SIGKILL)
+    first.wait(_CLOSED_WITHIN)
+    produce(name, b"since", b"since", partition=0)
+    produce(name, b"since", partition=1)
+    for member in kafka.admin.members(group):
+        remove_member(kafka.bootstrap, group, member.member_id)
+    second = start(kafka, group, name, "async", protocol, **options)
+    eventually(lambda: second.offsets("handled"), lambda handled: handled == {0: [3, 4], 1: [0]})
+    assert first.offsets("started") == {}

@@ -8,6 +8,7 @@ from tests.pieces import offsets_of, piece, tp_of
 
 from humus.queue.kafka._assignment import COMMIT_GRACE, Assignment
 from humus.queue.kafka._commands import (
+    AskEnds,
     Cancel,
     Command,
     Commit,
@@ -28,6 +29,7 @@ from humus.queue.kafka._commands import (
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Failure, Key
+from humus.queue.kafka._stalls import Ends, Stalls
 from humus.queue.kafka._subscription import Semantic
 
 C = TypeVar("C", bound=Command)
@@ -709,3 +711,86 @@ def test_the_offsets_that_are_lost_are_written_as_ranges(core: Core) -> None:
     core.lost([M], 1.0)
     core.worker_said(WorkerDone(key, 4), 1.0)
     assert "3 committed records are not handled and lost: offsets 5-6, 9" in notices(core.commands())
+
+
+# -- what the cluster is asked ------------------------------------------------------------------------------------
+
+
+def placing() -> Core:
+    """Make a core whose partitions begin at the end where nothing is committed."""
+    core = Core()
+    Assignment.__init__(
+        core,
+        {"orders": Semantic.AT_LEAST_ONCE, "metrics": Semantic.AT_MOST_ONCE},
+        commit_interval=60.0,
+        drain_timeout=DRAIN,
+        rebalance_timeout=REBALANCE,
+        flow=Flow(1_000_000),
+        stalls=Stalls(60.0, from_the_beginning=False),
+        begin_at_end=True,
+    )
+    core.at(0.0)
+    return core
+
+
+@pytest.mark.parametrize("tp", [A, M])
+def test_where_it_begins_is_committed_at_once(tp: TopicPartition) -> None:
+    """D11: from the latest offset, with nothing committed: the end that the cluster names, before any record."""
+    core = placing()
+    core.assigned([tp], 0.1)
+    [ask] = of(AskEnds, core.at(0.1))
+    assert ask == AskEnds([core.key(tp)], [core.key(tp)])
+    core.told(ask.keys, {tp: Ends(0, 7, None)}, 0.2)
+    assert of(Commit, core.at(0.2)) == [Commit({tp: (7, -1)})]
+    core.commit_confirmed(tp, 7, 0.3)
+    core.received(tp, piece([5, 6, 7]))
+    assert core.views()[0].in_flight == 1, "what came while the end was asked for is not handled behind its commit"
+
+
+def test_what_came_before_the_answer_is_not_committed_past() -> None:
+    """D10, D11: a record was there before the answer: its own offset is where the partition begins."""
+    core = placing()
+    core.assigned([A], 0.1)
+    core.received(A, piece([5, 6]))
+    core.at(0.1)
+    core.told([core.key()], {A: Ends(0, 7, None)}, 0.2)
+    assert of(Commit, core.at(0.2)) == [Commit({A: (5, -1)})]
+
+
+def test_what_is_committed_is_left_alone() -> None:
+    """D11: with a committed offset, whatever it is, nothing is committed before something is handled."""
+    core = placing()
+    core.assigned([A], 0.1)
+    core.at(0.1)
+    core.told([core.key()], {A: Ends(0, 7, 3)}, 0.2)
+    assert of(Commit, core.at(0.2)) == []
+
+
+def test_it_is_asked_again_until_it_is_answered() -> None:
+    """D11: brokers that are away put the question off; one at a time is on its way."""
+    core = placing()
+    core.assigned([A], 0.1)
+    core.at(0.1)
+    assert of(AskEnds, core.at(5.0)) == []
+    core.told([core.key()], {}, 6.0)
+    assert of(AskEnds, core.at(7.5)) == [AskEnds([core.key()], [core.key()])]
+    core.lost([A], 8.0)
+    assert of(AskEnds, core.at(20.0)) == []
+
+
+def test_a_jump_is_counted_at_once_and_told_with_where_it_goes_on(core: Core) -> None:
+    """D11: from which offset to which, once; without an answer it is told all the same."""
+    core.begin(A, B, records=1)
+    core.jumped(A, 5)
+    core.jumped(B, 5)
+    assert core.jumps == 2
+    asked = of(AskEnds, core.at(0.1))
+    assert [ask.keys for ask in asked] == [[core.key(A)], [core.key(B)]]
+    core.told([core.key(A)], {A: Ends(8, 20, None)}, 0.2)
+    core.told([core.key(B)], {}, 0.2)
+    told = of(Notice, core.at(0.2))
+    assert [(notice.level, notice.tp, notice.offset) for notice in told] == [("error", A, 5), ("error", B, 5)]
+    assert told[0].text.endswith("going on at its beginning, offset 8: 3 offsets are passed over")
+    assert told[1].text.endswith("going on at its beginning")
+    core.told([core.key(A)], {A: Ends(8, 20, None)}, 0.3)
+    assert of(Notice, core.at(0.3)) == []

@@ -8,6 +8,7 @@ import pytest
 from humus.queue.kafka._client_errors import Where
 from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._diagnosis import SILENT_TOO_LONG, Diagnosis
+from humus.queue.kafka._lookout import Sighting
 
 
 class Away:
@@ -78,3 +79,14 @@ def test_a_commit_without_an_answer_is_a_problem_after_a_while(caplog: pytest.Lo
     diagnosis.commit_silence(0.0)
     assert diagnosis.texts() == []
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+def test_a_missing_dead_letter_topic_is_told_and_is_no_problem(caplog: pytest.LogCaptureFixture) -> None:
+    """D70: a warning when it is missed and a line when it is there, once each; nothing waits for it yet."""
+    caplog.set_level(logging.INFO)
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    for missing in (["dead"], ["dead"], []):
+        diagnosis.sighted(Sighting(frozenset(missing), frozenset(), 1), ["orders"], ["dead"])
+        assert diagnosis.texts() == []
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "dead-letter topic dead does not exist" in caplog.messages[0]

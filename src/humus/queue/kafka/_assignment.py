@@ -103,6 +103,7 @@ class Assignment:
         rebalance_timeout: float,
         flow: Flow,
         stalls: Stalls | None = None,
+        begin_at_end: bool = False,
     ) -> None:
         self.flow = flow
         self.stalls = Stalls(math.inf) if stalls is None else stalls
@@ -122,6 +123,10 @@ class Assignment:
         self._draining: dict[TopicPartition, bool] = {}  # -> whether the worker was told to
         self._ghosts: dict[Key, _Ghost] = {}
         self._jumped: dict[Key, int] = {}  # -> the offset that is not there; where it goes on is being asked
+        self._begin_at_end = begin_at_end  # where nothing is committed
+        self._unplaced: dict[
+            Key, bool
+        ] = {}  # not known yet whether anything is committed -> whether that is being asked
         self._revoke: _Revoke | None = None
         self._stop_by: float | None = None
         self._drained_at: float | None = None
@@ -229,6 +234,16 @@ class Assignment:
                 self._note("warning", "waits for a handler of an earlier epoch that still runs", tp)
             if self.stopping:
                 self._begin_drain(partition)
+            elif self._begin_at_end:
+                self._unplaced[partition.key] = False
+        self._ask_places()
+
+    def _ask_places(self) -> None:
+        """Ask what is committed, where a partition without anything begins at the end (D11)."""
+        keys = [key for key, asked in self._unplaced.items() if not asked]
+        if keys:
+            self._unplaced.update(dict.fromkeys(keys, True))
+            self._do(AskEnds(keys, keys))
 
     def revoked(self, tps: Iterable[TopicPartition], now: float) -> None:
         """Partitions are to be given back: drain them, commit, then `GiveBack`."""
@@ -435,6 +450,20 @@ class Assignment:
             offset = self._jumped.pop(key, None)
             if offset is not None:
                 self._tell_jump(key.tp, offset, ends.get(key.tp))
+            if key.tp in ends:
+                self._place(key, ends[key.tp], jumped=offset is not None)
+            elif key in self._unplaced:
+                self._unplaced[key] = False
+
+    def _place(self, key: Key, ends: Ends, *, jumped: bool) -> None:
+        """Commit where a partition begins that begins at the end: what comes before its first commit is not lost."""
+        unplaced = self._unplaced.pop(key, None) is not None
+        partition = self._current(key)
+        if partition is None or partition.state is not State.RUNNING:
+            return
+        if (unplaced and ends.committed is None) or (jumped and self._begin_at_end):
+            partition.begin_at(ends.end)
+            self._urgent.add(key.tp)
 
     def jumped(self, tp: TopicPartition, offset: int) -> None:
         """The client could not go on at this offset: counted at once, told when it is known where it goes on (D11)."""
@@ -484,6 +513,7 @@ class Assignment:
 
     def _watch(self, now: float) -> None:
         """Look for partitions that have records and do not move (D72)."""
+        self._ask_places()  # once more, where nobody answered
         found = self.stalls.look(now, map(self._seen, self._partitions.values()))
         if found.ask:
             keys = [seen.key for seen in found.ask]
@@ -589,6 +619,7 @@ class Assignment:
         self._commits.forget(partition)
         del self._partitions[tp]
         self.flow.remove(tp)
+        self._unplaced.pop(partition.key, None)
         self._urgent.discard(tp)
         self._draining.pop(tp, None)
 

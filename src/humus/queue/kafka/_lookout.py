@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
+from confluent_kafka import Consumer, IsolationLevel, KafkaException
 from confluent_kafka import TopicPartition as ClientTopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
@@ -76,6 +76,7 @@ class Lookout:
         self._also = [topic for topic in also if topic not in topics]
         self._report = report
         self._level = _isolation_level(config)
+        self._reader: Consumer | None = None
         self._questions: deque[tuple[Sequence[Key], Sequence[Key]]] = deque()
         self._wake = threading.Event()
         self._look_at = 0.0
@@ -119,6 +120,8 @@ class Lookout:
                 if sighting is None or sighting.missing:
                     self._look_at = min(self._look_at, time.monotonic() + INTERVAL)
             self._wake.wait(max(0.0, self._look_at - time.monotonic()))
+        if self._reader is not None:
+            self._reader.close()
 
     def _ask(self, admin: AdminClient) -> Sighting | None:
         missing, denied = set(), set()
@@ -142,34 +145,34 @@ class Lookout:
         try:
             begins = self._offsets(admin, keys, _EARLIEST)
             ends = self._offsets(admin, keys, _LATEST)
-            committed = self._committed(admin, unknown)
+            committed = self._committed(unknown)
         except KafkaException as error:
             _log.debug("not told where logs end: %s", error)
             return {}
-        unsure = set() if committed is not None else {key.tp for key in unknown}
-        return {
-            tp: Ends(begins[tp], end, (committed or {}).get(tp))
-            for tp, end in ends.items()
-            if tp in begins and tp not in unsure
-        }
+        return {tp: Ends(begins[tp], end, committed.get(tp)) for tp, end in ends.items() if tp in begins}
 
     def _offsets(self, admin: AdminClient, keys: Sequence[Key], spec: OffsetSpec) -> dict[TopicPartition, int]:
         wanted = {ClientTopicPartition(*key.tp): spec for key in keys}
         futures = admin.list_offsets(wanted, isolation_level=self._level, request_timeout=_ANSWER_WITHIN)
         return {TopicPartition(at.topic, at.partition): found.offset for at, found in _answered(futures)}
 
-    def _committed(self, admin: AdminClient, keys: Sequence[Key]) -> dict[TopicPartition, int] | None:
-        """Return what the group has committed of these, `None` where it is not told."""
+    def _committed(self, keys: Sequence[Key]) -> dict[TopicPartition, int]:
+        """Return what the group has committed of these.
+
+        Asked by a consumer that joins no group: the admin client's own question has crashed the process, seen with
+        librdkafka 2.16 on a cluster whose coordinator was not there yet.
+        """
         if not keys:
             return {}
-        wanted = [ClientTopicPartition(*key.tp) for key in keys]
-        question = ConsumerGroupTopicPartitions(self._config["group.id"], wanted)
-        futures = admin.list_consumer_group_offsets([question], request_timeout=_ANSWER_WITHIN)
-        for _, found in _answered(futures):
-            return {
-                TopicPartition(at.topic, at.partition): at.offset for at in found.topic_partitions if at.offset >= 0
-            }
-        return None
+        if self._reader is None:
+            own = {"group.id": self._config["group.id"], "enable.auto.commit": False, "log_level": 0}
+            self._reader = Consumer({**connection_config(self._config), **own})
+        self._reader.poll(0)  # its callbacks, and what it reports meanwhile
+        found = self._reader.committed([ClientTopicPartition(*key.tp) for key in keys], timeout=_ANSWER_WITHIN)
+        for at in found:
+            if at.error is not None:
+                raise KafkaException(at.error)
+        return {TopicPartition(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
 
 class _Silence:

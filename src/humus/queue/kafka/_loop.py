@@ -111,6 +111,7 @@ class PollLoop:
             rebalance_timeout=options.rebalance_timeout,
             flow=Flow(options.buffer_max_bytes, options.max_concurrent_fetches),
             stalls=Stalls(options.stall_timeout, from_the_beginning=options.auto_offset_reset == "earliest"),
+            begin_at_end=options.auto_offset_reset == "latest",
         )
         self._client: Client | None = None
         self._letters: LetterBox | None = None

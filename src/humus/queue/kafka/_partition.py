@@ -307,6 +307,20 @@ class Partition:
         elif self.idle and not self.offsets.outstanding:
             self.offsets.skip_to(position)
 
+    def begin_at(self, end: int) -> None:
+        """Commit where this epoch began: nothing was committed before it. `end` counts where nothing was received.
+
+        What the client delivers from before `end` all the same came while the end was asked for: it is dropped.
+        """
+        if self.committed is not None or self.committing is not None:
+            return
+        if self.offsets is None:
+            self.offsets = Offsets(end)
+            self.base = end
+            self.start_unsure = True
+        elif self.semantic is Semantic.AT_LEAST_ONCE:
+            self.start_unsure = True
+
     # -- commits ------------------------------------------------------------------------------------------------
 
     def commit_wanted(self) -> int | None:
