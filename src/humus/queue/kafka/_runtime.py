@@ -57,7 +57,8 @@ class Runtime:
         group_instance_id: makes the member static (KIP-345).
         client_id: the client's name in the broker's logs and quotas.
         client_rack: fetch from the replica in this rack (KIP-392).
-        auto_offset_reset: where to begin without a committed offset; `"error"` halts the partition.
+        auto_offset_reset: where to begin without a committed offset, or where it is no longer in the log (logged and
+            counted); `"error"` halts the partition. With `"latest"` the beginning is committed at once.
         isolation_level: whether records of open and aborted transactions are seen.
         tls: encryption and certificates.
         sasl: credentials.
