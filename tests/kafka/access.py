@@ -53,7 +53,9 @@ class Kafka:
 
     def disconnect(self) -> None:
         """Let go of the clients, so that they do not complain of brokers that are taken away."""
-        self.__dict__.pop("admin", None)
+        admin = self.__dict__.pop("admin", None)
+        if admin is not None:
+            admin.close()
         self.records.close()
 
 

@@ -1,13 +1,14 @@
 """The quick look at the other end: topics, offsets and groups through librdkafka's admin client."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     TopicPartition,
 )
@@ -49,6 +50,9 @@ class Admin:
     """Topics, offsets and groups of one cluster. Every method waits for the broker's answer."""
 
     def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._readers: dict[str, Consumer] = {}
+        self._asking = threading.Lock()
         self._client = AdminClient({"bootstrap.servers": bootstrap, "client.id": "humus-tests-admin", "log_level": 0})
 
     def create_topic(
@@ -93,10 +97,23 @@ class Admin:
         return {at.partition: future.result().offset for at, future in found.items()}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """Return the group's committed offset of every partition that has one."""
-        wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, at) for at in self.partitions(topic)])
-        found = _answer(self._client.list_consumer_group_offsets([wanted])).topic_partitions
+        """Return the group's committed offset of every partition that has one.
+
+        Asked by a consumer that joins no group: librdkafka's admin client (2.16) crashes the process when the
+        coordinator is not there yet (`rd_kafka_handle_OffsetFetch` looks for a consumer's group).
+        """
+        wanted = [TopicPartition(topic, at) for at in self.partitions(topic)]
+        with self._asking:
+            if group not in self._readers:
+                own = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
+                self._readers[group] = Consumer({"bootstrap.servers": self._bootstrap, **own})
+            found = self._readers[group].committed(wanted, timeout=_WITHIN)
         return {at.partition: at.offset for at in found if at.offset >= 0}
+
+    def close(self) -> None:
+        """Let go of the clients."""
+        for reader in self._readers.values():
+            reader.close()
 
     def lag(self, group: str, topic: str) -> int:
         """Return how many offsets of the topic the group has not committed yet, all partitions together."""
