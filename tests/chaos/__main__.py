@@ -124,6 +124,9 @@ def main() -> int:
         code = NO_KAFKA
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except BaseException:
+        screen.say(f"it broke: the logs are in {folder}")
+        raise
     if code == OK and not given.keep:
         shutil.rmtree(folder)
     else:
