@@ -10,6 +10,7 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupState,
     IsolationLevel,
+    KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import (
@@ -28,6 +29,7 @@ from confluent_kafka.admin import (
 __all__ = ["AclOperation", "Admin", "ResourceType", "eventually"]
 
 _WITHIN = 20.0
+_COORDINATOR_MOVES = frozenset({"COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
 T = TypeVar("T")
 
 
@@ -122,11 +124,11 @@ class Admin:
 
     def members(self, group: str) -> Sequence[MemberDescription]:
         """Return the group's members as its coordinator sees them."""
-        return tuple(_answer(self._client.describe_consumer_groups([group])).members)
+        return tuple(_of_coordinator(lambda: self._client.describe_consumer_groups([group])).members)
 
     def state(self, group: str) -> ConsumerGroupState:
         """Return the group's state."""
-        found: ConsumerGroupState = _answer(self._client.describe_consumer_groups([group])).state
+        found: ConsumerGroupState = _of_coordinator(lambda: self._client.describe_consumer_groups([group])).state
         return found
 
     def allow(self, user: str, kind: ResourceType, name: str, *operations: AclOperation) -> None:
@@ -146,3 +148,15 @@ class Admin:
 def _answer(futures: "Mapping[Any, Future[Any]]") -> Any:
     (future,) = futures.values()
     return future.result(_WITHIN)
+
+
+def _of_coordinator(ask: "Callable[[], Mapping[Any, Future[Any]]]") -> Any:
+    """Ask again while the group's coordinator moves or has only just begun."""
+    deadline = time.monotonic() + _WITHIN
+    while True:
+        try:
+            return _answer(ask())
+        except KafkaException as error:
+            if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

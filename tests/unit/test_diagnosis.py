@@ -90,3 +90,32 @@ def test_a_missing_dead_letter_topic_is_told_and_is_no_problem(caplog: pytest.Lo
         assert diagnosis.texts() == []
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "dead-letter topic dead does not exist" in caplog.messages[0]
+
+
+def busy(name: str, silent: float, *, waiting: int = 1, source: str = "learned") -> str:
+    """Return the client's statistics of a broker that is up, and has not said anything for so many seconds."""
+    state = {"state": "UP", "source": source, "rxidle": int(silent * 1e6), "waitresp_cnt": waiting}
+    return json.dumps({"brokers": {name: state}})
+
+
+def test_a_broker_that_is_connected_and_says_nothing_is_a_problem(caplog: pytest.LogCaptureFixture) -> None:
+    """D70 D71: a frozen broker, or a dead connection, is not told by the client for a minute; we say so once."""
+    caplog.set_level(logging.INFO)
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")), fetch_wait=1.0)
+    diagnosis.statistics(busy("b1:9092/1", 10.9))
+    assert diagnosis.texts() == []
+    for silent in (11.0, 13.0, 15.0):
+        diagnosis.statistics(busy("b1:9092/1", silent))
+    assert len(diagnosis.texts()) == 1
+    assert "b1:9092/1" in diagnosis.texts()[0]
+    diagnosis.statistics(busy("b1:9092/1", 0.2))
+    assert diagnosis.texts() == []
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+@pytest.mark.parametrize("idle", [busy("b1:9092/1", 99, waiting=0), busy("GroupCoordinator", 99, source="logical")])
+def test_a_broker_that_owes_no_answer_is_not_silent(idle: str) -> None:
+    """D70: nothing is asked of an idle connection, and a group's coordinator may take minutes to let a member join."""
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    diagnosis.statistics(idle)
+    assert diagnosis.texts() == []

@@ -21,7 +21,8 @@ _BROKER: Final = re.compile(r"(?:\S+://)?(?P<name>\S+:\d+/(?:bootstrap|\d+))")
 _LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 """Refused after they were accepted, credentials may be refused only while a broker starts: that passes, or it shows."""
 SILENT_TOO_LONG: Final = 10.0
-"""Seconds without an answer to a commit after which that is a problem; a rebalancing group was seen to take 5.6 s."""
+"""Seconds without an answer after which that is a problem: the client takes a minute or three before it says so.
+A group that rebalances was seen to keep a commit waiting for 5.6 s; a fetch is answered within `fetch.wait.max.ms`."""
 _OF_A_TOPIC: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED", "TOPIC_EXCEPTION"})
 """The client's words for these leave out which topic it is."""
 
@@ -36,6 +37,13 @@ class ReportedError(Protocol):
 
 class _Broker(msgspec.Struct):
     state: str = ""
+    source: str = ""
+    rxidle: int = 0  # microseconds since something came from it
+    waitresp_cnt: int = 0
+
+    def silence(self) -> float:
+        """Return for how many seconds it owes an answer; a logical one, the coordinator, may take its time to join."""
+        return self.rxidle / 1e6 if self.waitresp_cnt and self.source == "learned" else 0.0
 
 
 class _Statistics(msgspec.Struct):
@@ -65,6 +73,13 @@ class _Client:
 
 
 @dataclass(frozen=True, slots=True)
+class _SilentBroker:
+    """The condition that this broker is connected, and does not answer."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Silence:
     """The condition that a commit gets no answer."""
 
@@ -83,10 +98,11 @@ def _without_scheme(broker: str) -> str:
 
 
 class Diagnosis:
-    """Keeps the conditions. Poll thread."""
+    """Keeps the conditions. Poll thread. `fetch_wait`: seconds that a broker may take to answer a fetch."""
 
-    def __init__(self, conditions: Conditions) -> None:
+    def __init__(self, conditions: Conditions, fetch_wait: float = 0.5) -> None:
         self._conditions = conditions
+        self._patience = SILENT_TOO_LONG + fetch_wait
         self._joined = False
 
     def texts(self) -> list[str]:
@@ -129,7 +145,9 @@ class Diagnosis:
 
     def statistics(self, text: str) -> None:
         """Take in the client's statistics: they alone tell that a connection is up again."""
-        states = {_without_scheme(name): broker.state for name, broker in _decode(text).brokers.items()}
+        brokers = {_without_scheme(name): broker for name, broker in _decode(text).brokers.items()}
+        self._silent({name for name, broker in brokers.items() if broker.silence() >= self._patience})
+        states = {name: broker.state for name, broker in brokers.items()}
         if "UP" not in states.values():
             return
         self._conditions.end(_Brokers(), "the brokers answer again")
@@ -139,6 +157,16 @@ class Diagnosis:
                 self._conditions.end(name, f"broker {name.name} answers again")
             elif name.name not in states:
                 self._conditions.end(name, f"the cluster names broker {name.name} no more")
+
+    def _silent(self, names: set[str]) -> None:
+        for name in sorted(names):
+            text = (
+                f"no answer from broker {name} for more than {self._patience:g} s, though it is connected: the client "
+            )
+            text += "goes on by itself; if it stays, check that the broker runs, and the network on the way to it"
+            self._conditions.begin(_SilentBroker(name), text)
+        for name in [name for name in self._conditions if isinstance(name, _SilentBroker) and name.name not in names]:
+            self._conditions.end(name, f"broker {name.name} is silent no more")
 
     def commit_silence(self, seconds: float) -> None:
         """Take in for how long a commit has had no answer: the client says nothing before it has given up for good."""

@@ -119,7 +119,7 @@ class PollLoop:
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
         self._sightings: deque[Sighting | Told] = deque()
-        self._diagnosis = Diagnosis(Conditions(_log))
+        self._diagnosis = Diagnosis(Conditions(_log), float(config.get("fetch.wait.max.ms", 500)) / 1000)
         policies = [subscription.on_failure for subscription in options.subscriptions]
         self._letter_topics = sorted({policy.topic for policy in policies if policy.topic is not None})
         self._lookout = Lookout(
