@@ -32,7 +32,7 @@ def error_message(error: BaseException) -> str:
     """Return the exception's message, at most 1 KiB of UTF-8, whatever its `str()` does."""
     try:
         text = _without_input(error) if _is_validation_error(error) else str(error)
-    except Exception as failure:  # noqa: BLE001 - a broken __str__ must not hide the failure it describes
+    except BaseException as failure:  # noqa: BLE001 - a broken __str__ must not hide the failure it describes
         text = f"(its message cannot be read: {type(failure).__name__})"
     encoded = text.encode("utf-8", "backslashreplace")
     if len(encoded) <= MAX_MESSAGE:
