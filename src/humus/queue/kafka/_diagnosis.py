@@ -165,8 +165,9 @@ class Diagnosis:
             )
             text += "goes on by itself; if it stays, check that the broker runs, and the network on the way to it"
             self._conditions.begin(_SilentBroker(name), text)
-        for name in [name for name in self._conditions if isinstance(name, _SilentBroker) and name.name not in names]:
-            self._conditions.end(name, f"broker {name.name} is silent no more")
+        for known in [known for known in self._conditions if isinstance(known, _SilentBroker)]:
+            if known.name not in names:
+                self._conditions.end(known, f"broker {known.name} is silent no more")
 
     def commit_silence(self, seconds: float) -> None:
         """Take in for how long a commit has had no answer: the client says nothing before it has given up for good."""
