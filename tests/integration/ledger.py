@@ -179,6 +179,11 @@ class Groups:
         """Return the group's committed offset of every partition, 0 where it has none."""
         return dict.fromkeys(self._partitions, 0) | self._kafka.admin.committed(group.name, group.name)
 
+    def evictions(self, group: Membership) -> str:
+        """Name the group and, by its members' logs, what was taken from them: all is over with 0 duplicates then."""
+        lines = [line for member in self._members for line in member.log().splitlines() if group.name in line]
+        return "\n".join([group.name, *(line for line in lines if " lost" in line or "not know" in line)])
+
     def end(self) -> None:
         """Kill all processes that still run."""
         for member in self._members:
