@@ -15,6 +15,7 @@ from humus.queue.kafka._commands import (
     Cancel,
     Command,
     Commit,
+    DeadLettered,
     Drain,
     Fatal,
     Feed,
@@ -24,6 +25,7 @@ from humus.queue.kafka._commands import (
     Pause,
     Resume,
     Stopped,
+    Waits,
     WorkerDone,
     WorkerEvent,
 )
@@ -126,6 +128,7 @@ class Member:
         self._moved: dict[TopicPartition, tuple[int | None, float]] = {}
         self._received = 0
         self._completed = 0
+        self._dead_lettered = 0
         self._largest_batch = 0
         self.join()
 
@@ -265,7 +268,7 @@ class Member:
             if partition is not None and partition.state is State.HALTED:
                 seen[f"{what} while halted"] += 1
             elif partition is not None and partition.failure is not None:
-                seen[f"{what} while a record is tried again"] += 1
+                seen[f"{what} while a record is tried again or waits"] += 1
             elif partition is not None and partition.held_back:
                 seen[f"{what} while held back"] += 1
             if tp in self._committing:
@@ -450,6 +453,8 @@ class Member:
         assert counts.handled + counts.lost <= counts.consumed, "books: more handled than consumed"
         assert counts.handled <= self._completed, "books: more handled than was"
         assert self._cancels or counts.handled == self._completed, "books: not all that was handled is in them"
+        assert counts.dead_lettered <= self._dead_lettered, "books: more dead letters than were"
+        assert self._cancels or counts.dead_lettered == self._dead_lettered, "books: not all dead letters are in them"
         assert (core.flow.size, core.flow.records) == (0, 0), "D50: records of no epoch are counted as buffered"
         self.alive = False
         self.world.group.leave(self.membership.id)
@@ -483,8 +488,8 @@ class Member:
 
     def handler_ends(self, worker: Worker, offset: int, *, handled: bool) -> None:
         """Write a record into the account."""
+        log = self.world.logs[worker.key.tp]
         if handled:
-            log = self.world.logs[worker.key.tp]
             log.handled[offset] += 1
             self._completed += 1
             if self.counts_on(worker):
@@ -492,8 +497,27 @@ class Member:
             else:
                 log.excuse = "handled by a worker that nobody counts on"
 
+    def letter_due(self, worker: Worker, offset: int) -> None:
+        """Note that a record waits for its dead letter."""
+        self.world.logs[worker.key.tp].letters_due[offset] += 1
+
+    def letter_over(self, worker: Worker, offset: int, *, there: bool) -> None:
+        """Note that the wait for a dead letter is over, and whether the letter is in its topic."""
+        log = self.world.logs[worker.key.tp]
+        log.letters_due[offset] -= 1
+        if there:
+            self.world.seen["a dead letter comes twice" if log.letters[offset] else "a dead letter is there"] += 1
+            log.letters[offset] += 1
+        if worker.cancelled:
+            self.world.seen["a wait for a dead letter is cut off"] += 1
+
     def say(self, event: WorkerEvent) -> None:
         """Take an event for the core, heard in the next round."""
+        if isinstance(event, Waits):
+            self.world.seen["a record waits"] += 1
+        elif isinstance(event, DeadLettered):
+            assert self.world.logs[event.key.tp].letters[event.failure.offset], "D32: goes on without the dead letter"
+            self._dead_lettered += 1
         self._said.append(event)
 
     # -- what holds ---------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class World:
         if not ahead:
             return _QUICK[offset & 3]
         run = ahead.popleft()
-        if run.end in ("retry", "halt") and self.logs[tp].at_most_once:
+        if run.end in ("retry", "halt", "letter") and self.logs[tp].at_most_once:
             run = Run(run.seconds, "skip")
         self.note(f"the handler of {tp}@{offset} takes {run.seconds:.3f} s: {run.end}")
         self.seen[f"handler: {run.end}"] += 1
