@@ -46,6 +46,7 @@ RECORD_BYTES: Final = 4000
 GIVE_BACK_AT: Final = 0.9
 STALL_SECONDS: Final = 10.0
 """A partition that has records and does not move for so long has a declared reason (D72)."""
+_LOOK_AFTER: Final = 1.0
 _LONGEST_BACKOFF: Final = 0.5
 _LONGEST_ROUND: Final = 0.5
 _TELLING: Final = (
@@ -171,8 +172,7 @@ class Member:
     def round(self) -> None:
         """Do what the poll loop does in one round, then look at everything that must hold."""
         core, now = self.core, self.world.now
-        self._uptime += min(now - self._round_at, _LONGEST_ROUND)  # a frozen process does not stand still: it is not
-        self._round_at = now
+        self.time_passes()
         most = core.flow.take()
         happened = list(self.inbox)
         self.inbox.clear()
@@ -200,6 +200,11 @@ class Member:
         self._obey()
         self._largest_batch = max(self._largest_batch, batch)
         self._check()
+
+    def time_passes(self) -> None:
+        """Count the time that the process has lived: a frozen one does not stand still, it is not there."""
+        self._uptime += min(self.world.now - self._round_at, _LONGEST_ROUND)
+        self._round_at = self.world.now
 
     def _listen(self, said: WorkerEvent, now: float) -> None:
         partition = self.core._partitions.get(said.key.tp)
@@ -239,12 +244,7 @@ class Member:
                         world.taken_over(tp)
                     else:
                         world.seen["assigned too late"] += 1
-                    self._epochs[tp] = self._epochs.get(tp, 0) + 1
-                    self._promised[tp] = -1
-                    self._chunks[tp] = []
-                    self._regular_at[tp] = -math.inf
-                    self._dirty_since.pop(tp, None)
-                    self._moved[tp] = None, self._uptime
+                    self._begin(tp)
             case "revoked":
                 assert client.revoking is None
                 client.revoking = tps
@@ -258,6 +258,14 @@ class Member:
                 self.join()
             case "unreadable":
                 client.unreadable.update(tps)
+
+    def _begin(self, tp: TopicPartition) -> None:
+        self._epochs[tp] = self._epochs.get(tp, 0) + 1
+        self._promised[tp] = -1
+        self._chunks[tp] = []
+        self._regular_at[tp] = -math.inf
+        self._dirty_since.pop(tp, None)
+        self._moved[tp] = None, self._uptime
 
     def _see_at(self, what: str, tps: Iterable[TopicPartition]) -> None:
         seen = self.world.seen
@@ -313,20 +321,25 @@ class Member:
 
     def _tell_answer_in_time(self, tp: TopicPartition, offset: int, error: str | None) -> None:
         now = self.world.now
-        self._not_before[tp] = now if error is None else now + _LONGEST_BACKOFF
+        self._note_answer(tp, offset, error)
         if error is None:
-            if offset in self._chunks[tp]:
-                self._promised[tp] = max(self._promised[tp], offset)
             self.core.commit_confirmed(tp, offset, now)
             return
-        if offset in self._chunks[tp]:  # its records wait for another commit
-            self._chunks[tp].remove(offset)
         alive = self.core.commit_refused(tp, offset, now, unsure=error == "_TIMED_OUT")
         if error == "UNKNOWN_MEMBER_ID" and alive:
             self.world.seen["told to be gone"] += 1
             if self.client.revoking is not None:
                 self.world.seen["told to be gone during a revoke"] += 1
             self.core.member_gone(error, now)
+
+    def _note_answer(self, tp: TopicPartition, offset: int, error: str | None) -> None:
+        now = self.world.now
+        self._not_before[tp] = now if error is None else now + _LONGEST_BACKOFF
+        if offset in self._chunks[tp]:
+            if error is None:
+                self._promised[tp] = max(self._promised[tp], offset)
+            else:  # its records wait for another commit
+                self._chunks[tp].remove(offset)
 
     # -- the core's commands ------------------------------------------------------------------------------------
 
@@ -384,6 +397,11 @@ class Member:
             assert not [other for other in self.workers if other.tp == key.tp], f"D42: a second worker for {key.tp}"
             worker = Worker(key, self.world.semantics[key.tp.topic], self, cancellable=not self.world.swallows(key.tp))
             self.workers[key] = worker
+        self._check_feed(command)
+        worker.feed(command.pieces)
+
+    def _check_feed(self, command: Feed) -> None:
+        key = command.key
         last = self._fed.get(key, -1)
         for piece in command.pieces:
             for record in piece.records:
@@ -391,9 +409,8 @@ class Member:
                 assert offset > last, f"D1: {key.tp}: {offset} is fed after {last}"
                 last = offset
         self._fed[key] = last
-        if worker.semantic is Semantic.AT_MOST_ONCE:
+        if self.world.logs[key.tp].at_most_once:
             assert last < self._promised[key.tp], f"D20: {key.tp}: {last} is fed before its commit"
-        worker.feed(command.pieces)
 
     def _commit(self, tp: TopicPartition, offset: int) -> None:
         now = self.world.now
@@ -552,8 +569,8 @@ class Member:
             before, since = self._moved[tp]
             if position != before:
                 self._moved[tp] = position, self._uptime
-            elif self._uptime - since > STALL_SECONDS:
-                self._check_stall(tp, position)
+            elif self._uptime - since > _LOOK_AFTER:
+                self._check_stall(tp, position, since)
         flow = core.flow
         bound = self.world.rules.buffer_max_bytes + self._largest_batch * RECORD_BYTES
         assert flow.size <= bound, f"D50: {flow.size} bytes are buffered, {bound} is the bound"
@@ -571,8 +588,8 @@ class Member:
             f"D11: {tp}: what is handled waits {waits:.2f} s for a commit"
         )
 
-    def _check_stall(self, tp: TopicPartition, position: int | None) -> None:
-        """Look whether a partition that did not move for long has a reason that its status shows."""
+    def _check_stall(self, tp: TopicPartition, position: int | None, since: float) -> None:
+        """Look whether a partition that does not move has a reason that shows, then or in any round before."""
         now, log, partition = self.world.now, self.world.logs[tp], self.core._partitions[tp]
         reason = (
             partition.state is not State.RUNNING
@@ -584,8 +601,12 @@ class Member:
             or tp in self.client.unreadable
         )
         records = log.from_offset(max(log.start if position is None else position, 0), 1)
-        self._moved[tp] = position, self._uptime
-        assert reason or not records, f"D72: {tp} has stood still at {position} for {STALL_SECONDS} s for no reason"
+        if reason or not records:
+            self._moved[tp] = position, self._uptime
+            return
+        assert self._uptime - since < STALL_SECONDS, (
+            f"D72: {tp} has stood still at {position} for {STALL_SECONDS} s for no reason"
+        )
 
     def _check_at_most_two_chunks(self) -> None:
         for key, worker in self.workers.items():
