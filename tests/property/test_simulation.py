@@ -37,7 +37,7 @@ STORMY = (
         "killed while a record is tried again or waits",
     ),
     *("killed while halted", "killed while stopping"),
-    *("a dead letter comes twice", "a wait for a dead letter is cut off"),
+    "a wait for a dead letter is cut off",
     *("a worker of an earlier epoch says: WorkerDone", "an answer for an earlier epoch: refused"),
     "says: a handler was not done when the drain ended",
     "says: a handler was running when the partition was lost",
@@ -51,7 +51,8 @@ STORMY = (
 SELDOM = (
     *("revoked while held back", "an answer for an earlier epoch: in force", "says: left with commits outstanding"),
     *("a worker of an earlier epoch says: Failing", "a worker of an earlier epoch says: Halted"),
-    *("a worker of an earlier epoch says: Fatal", "lost while held back"),
+    *("a worker of an earlier epoch says: Fatal", "a worker of an earlier epoch says: Waits"),
+    "a dead letter comes twice",
 )
 
 
