@@ -30,6 +30,8 @@ __all__ = ["AclOperation", "Admin", "ResourceType", "eventually"]
 
 _WITHIN = 20.0
 _COORDINATOR_MOVES = frozenset({"COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"})
+_LED_WITHIN = 60.0
+"""Hundreds of partitions on three brokers take a while, on a busy machine."""
 T = TypeVar("T")
 
 
@@ -63,7 +65,11 @@ class Admin:
         """Create a topic and wait until every partition has a leader; `replicas` -1 is the broker's default."""
         new = NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {}))
         _answer(self._client.create_topics([new]))
-        eventually(lambda: self._leaders(name), lambda found: len(found) == partitions and min(found.values()) >= 0)
+        eventually(
+            lambda: self._leaders(name),
+            lambda found: len(found) == partitions and min(found.values()) >= 0,
+            within=_LED_WITHIN,
+        )
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""
