@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
@@ -160,8 +159,3 @@ def _read(kafka: Kafka, topic: str) -> dict[int, list[int]]:
     finally:
         consumer.close()
     return found
-
-
-def logs(groups: Iterable[Group]) -> list[Path]:
-    """Return the members' logs."""
-    return [one.service.log for group in groups for one in group.members]
