@@ -30,6 +30,9 @@ _PARTITIONS: Final = 96
 _MEMBERS: Final = 2
 _AT_ONCE: Final = 8
 _BROKER_STEADY_WITHIN: Final = 120.0
+_UNDER_WAY: Final = 500
+"""Records that a group has handled when the first member joins it."""
+_UNDER_WAY_WITHIN: Final = 60.0
 _NO_PROGRESS_WITHIN: Final = 60.0
 _LOOK_SECONDS: Final = 0.5
 
@@ -117,6 +120,7 @@ class Conductor:
         began = time.time_ns()
         match step.fault:
             case Fault.JOIN:
+                eventually(lambda: group.handled > _UNDER_WAY, within=_UNDER_WAY_WITHIN)  # it takes from who is at work
                 one = group.join()
             case Fault.LEAVE:
                 one = group.leave(step.luck)

@@ -192,6 +192,14 @@ def test_a_kill_of_another_process_is_no_reason() -> None:
     assert with_fault(evidence, Fault.KILL, 99, began(39) + 300 * MS).groups[2].twice == 2
 
 
+def test_a_kill_is_no_reason_for_what_came_again_before_it() -> None:
+    """What another process took over while the first one lived is twice, whatever happens to that one later."""
+    evidence = uncommitted()
+    evidence.groups[2].attempts[0, 39][0].done = None
+    again(evidence, range(39, 40), began(40))
+    assert with_fault(evidence, Fault.KILL, A, began(41)).groups[2].twice == 1
+
+
 def test_what_is_older_than_the_commit_interval_may_not_come_again() -> None:
     """A kill is no excuse for what should have been committed long before (D11)."""
     evidence = uncommitted()

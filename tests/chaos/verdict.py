@@ -237,9 +237,9 @@ class _GroupJudge:
     def _reason(self, partition: int, before: Attempt, again: Attempt) -> Happened | str | None:
         """Return the fault why a record came again; a string where a log announced it; `None` for no reason."""
         for one in self._mine:
-            if one.fault is Fault.KILL and one.pid == before.pid:
-                return one
-            if one.fault is Fault.FREEZE and one.pid == before.pid and self._around(one, before):
+            if one.pid != before.pid or again.started < one.began:
+                continue
+            if one.fault is Fault.KILL or (one.fault is Fault.FREEZE and self._around(one, before)):
                 return one
         zombie = self._zombie(again)
         if zombie is not None:
