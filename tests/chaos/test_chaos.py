@@ -19,7 +19,7 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-@pytest.mark.timeout(240)  # beside other work on the machine
+@pytest.mark.timeout(600)  # slow is no failure: other work may want the machine as well
 def test_nothing_is_lost_and_nothing_twice_in_a_chain(kafka_cluster: Kafka, tmp_path: Path) -> None:
     """Through three groups all records arrive, in order, and none twice beyond the bounds (D10, D11, D40, D43, D71)."""
     conductor = Conductor(kafka_cluster, tmp_path, records=RECORDS, rate=RATE, say=say, progress=lambda _: None)
