@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-__all__ = ["Event", "Member", "partitions", "poll_until"]
+__all__ = ["Event", "Member", "partitions", "poll_for", "poll_until"]
 
 Event = tuple[str, tuple[int, ...]]
 """A rebalance callback: `assign`, `revoke` or `lost`, and the partitions."""
@@ -120,6 +120,14 @@ def poll_until(condition: Callable[[], object], *members: Member, within: float 
         waited = time.monotonic() - start
         assert waited < within, f"not within {within:g} s; noted: {[(m.events, m.errors, m.commits) for m in members]}"
     return time.monotonic() - start
+
+
+def poll_for(seconds: float, *members: Member) -> None:
+    """Poll the members in turn for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for member in members:
+            member.poll()
 
 
 def _number(given: int | None) -> int:

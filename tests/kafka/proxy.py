@@ -15,11 +15,12 @@ from typing import Any, Final, Self, TypeVar
 
 from tests.kafka.properties import HOST, Place
 
-__all__ = ["HEARTBEAT", "OFFSET_COMMIT", "Proxy"]
+__all__ = ["CONSUMER_HEARTBEAT", "HEARTBEAT", "OFFSET_COMMIT", "Proxy"]
 
 OFFSET_COMMIT: Final = 8
 HEARTBEAT: Final = 12
-"""Kinds of requests, by Kafka's numbers (`ApiKeys`); the consumer protocol's heartbeat is another one."""
+CONSUMER_HEARTBEAT: Final = 68
+"""Kinds of requests, by Kafka's numbers (`ApiKeys`): each group protocol has a heartbeat of its own."""
 
 _WITHIN: Final = 10.0
 _SLICES_A_SECOND: Final = 20
