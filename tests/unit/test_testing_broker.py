@@ -1,6 +1,8 @@
 """The embedded broker, seen by the bare client; and the limits that its documentation names."""
 
 import _ctypes
+import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition, cimpl
 
 from humus.errors import BrokerError, ConfigError
 from humus.testing import KafkaBroker, kafka_broker
@@ -18,6 +20,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "classic": {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 2000},
     "consumer": {"group.protocol": "consumer"},
 }
+CONSUMER_HEARTBEAT = 68
 QUIET: dict[str, Any] = {"log_level": 0}
 """A client that outlives its broker for a moment says so on stderr."""
 
@@ -29,7 +32,7 @@ def broker() -> Iterator[KafkaBroker]:
         yield running
 
 
-def member(broker: KafkaBroker, protocol: str, group: str = "g") -> Consumer:
+def member(broker: KafkaBroker, protocol: str, group: str = "g", **callbacks: Any) -> Consumer:
     """Join the group, subscribed to `orders`."""
     consumer = Consumer(
         {
@@ -41,8 +44,21 @@ def member(broker: KafkaBroker, protocol: str, group: str = "g") -> Consumer:
             **QUIET,
         }
     )
-    consumer.subscribe(["orders"])
+    consumer.subscribe(["orders"], **callbacks)
     return consumer
+
+
+def delay_heartbeats(broker: KafkaBroker, number: int, milliseconds: int) -> None:
+    """Let the answers to the next heartbeats of consumer groups wait for so long."""
+    cluster = broker._cluster  # noqa: SLF001 - the broker offers no such faults
+    no_error_but_late = [ctypes.c_int(0), ctypes.c_int(milliseconds)] * number
+    assert not _load(cimpl.__file__).rd_kafka_mock_broker_push_request_error_rtts(
+        ctypes.c_void_p(cluster),
+        ctypes.c_int32(1),
+        ctypes.c_int16(CONSUMER_HEARTBEAT),
+        ctypes.c_size_t(number),
+        *no_error_but_late,
+    )
 
 
 def produce(
@@ -117,6 +133,48 @@ def test_two_members_share_the_partitions(broker: KafkaBroker, protocol: str) ->
     assert shared == {0, 1, 2, 3}
 
 
+def test_a_member_whose_connection_breaks_loses_its_partitions_at_once(broker: KafkaBroker) -> None:
+    """Its share goes to the next member long before its session ends: the limit that a `heartbeat_interval` is for."""
+    first = [member(broker, "consumer")]
+    poll_until(lambda: len(first[0].assignment()) == 4, *first)
+    second = member(broker, "consumer")
+    for _ in range(3 * 50):
+        second.poll(0.02)  # three heartbeats, while the first one does not give back what it is asked for
+    assert second.assignment() == []
+
+    began = time.monotonic()
+    first.clear()  # its connections break; it does not leave the group
+    poll_until(lambda: bool(second.assignment()), second)
+    assert time.monotonic() - began < 10  # a session lasts 30 s
+    second.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there, ctypes cannot call functions of variable arguments")
+def test_late_answers_hand_nothing_over_within_the_heartbeat_interval() -> None:
+    """With a `heartbeat_interval` longer than answers are late, a member keeps what it has not given back yet."""
+    to_give_back: list[TopicPartition] = []
+
+    def put_off(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        to_give_back.extend(partitions)
+        consumer.incremental_assign([])
+
+    with kafka_broker(topics={"orders": 4}, heartbeat_interval=2.5) as broker:
+        first = member(broker, "consumer", on_revoke=put_off)
+        poll_until(lambda: len(first.assignment()) == 4, first)
+        second = member(broker, "consumer")
+        poll_until(lambda: bool(to_give_back), first, second)
+        delay_heartbeats(broker, 4, 1500)
+        ended = time.monotonic() + 5
+        while time.monotonic() < ended:
+            first.poll(0.02)
+            second.poll(0.02)
+            assert second.assignment() == []
+        first.incremental_unassign(to_give_back)
+        poll_until(lambda: len(second.assignment()) == 2, first, second)
+        first.close()
+        second.close()
+
+
 def test_several_brokers_have_a_port_each() -> None:
     """`brokers=3` is a cluster of three, and a topic's records can be read from wherever they are."""
     with kafka_broker(brokers=3, topics={"orders": 6}) as cluster:
@@ -152,9 +210,9 @@ def test_the_limit_of_100_000_counts_batches() -> None:
 
 def test_all_faults_of_the_options_come_at_once() -> None:
     """Impossible options are one `ConfigError` that lists each of them."""
-    with pytest.raises(ConfigError) as error, kafka_broker(brokers=0, rebalance_delay=0):
+    with pytest.raises(ConfigError) as error, kafka_broker(brokers=0, rebalance_delay=0, heartbeat_interval=0):
         pass
-    assert len(error.value.faults) == 2
+    assert len(error.value.faults) == 3
 
 
 @pytest.mark.parametrize(("name", "partitions"), [("", 1), ("orders", 0), ("orders", -1)])

@@ -57,7 +57,7 @@ class KafkaBroker:
 
     brokers: str
 
-    def __init__(self, brokers: int, rebalance_delay_ms: int) -> None:
+    def __init__(self, brokers: int, rebalance_delay_ms: int, heartbeat_interval_ms: int) -> None:
         self._lock = threading.Lock()
         self._library = _load(cimpl.__file__)
         self._client = self._new_client()
@@ -66,7 +66,7 @@ class KafkaBroker:
             self._library.rd_kafka_destroy(self._client)
             raise BrokerError(f"the embedded broker did not start: no {brokers} free ports on 127.0.0.1?")
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, rebalance_delay_ms)
-        self._library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(self._cluster, rebalance_delay_ms)
+        self._library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(self._cluster, heartbeat_interval_ms)
         self.brokers = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode("ascii")
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
@@ -115,7 +115,11 @@ class KafkaBroker:
 
 @contextmanager
 def kafka_broker(
-    *, brokers: int = 1, topics: Mapping[str, int] | None = None, rebalance_delay: Duration = 0.1
+    *,
+    brokers: int = 1,
+    topics: Mapping[str, int] | None = None,
+    rebalance_delay: Duration = 0.1,
+    heartbeat_interval: Duration = 1.0,
 ) -> Iterator[KafkaBroker]:
     """Run an embedded Kafka broker while the `with` block runs.
 
@@ -130,7 +134,11 @@ def kafka_broker(
     - An unknown topic is created with 4 partitions when a producer asks for it.
     - Classic groups: every rebalance but the first takes the session time-out less 1 s, and commits are refused
       meanwhile, which a Kafka does not do: members that wait for their commits are thrown out. For tests with more
-      than one member take `group_protocol="consumer"`: there a rebalance takes about `rebalance_delay`.
+      than one member take `group_protocol="consumer"`: there a rebalance takes one or two `heartbeat_interval`.
+    - Consumer groups: a member whose connection breaks counts as holding nothing until its next heartbeat, so another
+      one may get its partitions at once, while a Kafka waits for the session to end: both handle them for a moment.
+      The client breaks the connection itself when a heartbeat has no answer after `heartbeat_interval`: on a busy
+      machine, tests that count every record of more than one member need a long one.
     - A consumer group does not notice a topic that is created after it subscribed.
     - A member may commit partitions that it does not own; a client that is no member may never commit.
 
@@ -138,21 +146,25 @@ def kafka_broker(
         brokers: number of brokers, each on a port of its own.
         topics: topics to create, with their numbers of partitions.
         rebalance_delay: a `Duration`: how long the first members of a classic group wait for others (3 s on a Kafka as
-            shipped), and how often members of a consumer group ask for their assignment (5 s there).
+            shipped).
+        heartbeat_interval: a `Duration`: how often members of a consumer group ask for their assignment, and how long
+            they wait for the answer (5 s on a Kafka as shipped).
 
     Raises:
-        ConfigError: a number below 1, a `rebalance_delay` below 1 ms, or a topic without a name.
+        ConfigError: a number below 1, a `Duration` below 1 ms, or a topic without a name.
         BrokerError: the client library that is installed has no mock cluster, or no port is free.
     """
-    delay_ms = round(seconds(rebalance_delay) * 1000)
+    delay_ms, interval_ms = (round(seconds(each) * 1000) for each in (rebalance_delay, heartbeat_interval))
     faults = []
     if brokers < 1:
         faults.append(f"kafka_broker: brokers must be at least 1; it is {brokers}")
     if delay_ms < 1:
         faults.append(f"kafka_broker: rebalance_delay must be at least 1 ms; it is {rebalance_delay}")
+    if interval_ms < 1:
+        faults.append(f"kafka_broker: heartbeat_interval must be at least 1 ms; it is {heartbeat_interval}")
     if faults:
         raise ConfigError(faults)
-    broker = KafkaBroker(brokers, delay_ms)
+    broker = KafkaBroker(brokers, delay_ms, interval_ms)
     try:
         for name, partitions in (topics or {}).items():
             broker.create_topic(name, partitions)

@@ -95,9 +95,7 @@ class PollLoop:
         config: dict[str, Any],
         loop: asyncio.AbstractEventLoop,
         ended: Callable[[BaseException | None], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock = clock
         self.status = RuntimeStatus("starting", options.group_id)
         self.async_workers: set[AsyncWorker] = set()
         self._context = copy_context()  # the application's, of where it runs us: processors see its variables
@@ -212,7 +210,7 @@ class PollLoop:
             # At once, for the sake of latency; and before a worker's end is noted: what is meant for it must not hire
             # another one.
             self._obey()
-        now = self._clock()
+        now = time.monotonic()
         self._listen(now)
         self._obey()
         for key in core.active():
@@ -262,7 +260,7 @@ class PollLoop:
         # away. But callbacks come with records only, so one is taken now and then, and when an answer is due.
         if self._nudge.wait(wait):
             self._nudge.clear()
-        now = self._clock()
+        now = time.monotonic()
         if now < self._take_at and not core.answer_due:
             return ()
         self._take_at = now + self._gap
@@ -316,7 +314,7 @@ class PollLoop:
     # -- the client says ----------------------------------------------------------------------------------------
 
     def _happened(self, event: Event) -> None:
-        now = self._clock()
+        now = time.monotonic()
         core = self._core
         match event:
             case Assigned(tps):
@@ -390,7 +388,7 @@ class PollLoop:
         if self._error is None:
             self._error = error
             _log.error("stopping: %s", error_message(error))
-        self._core.stop(self._clock())
+        self._core.stop(time.monotonic())
 
     # -- the core says ------------------------------------------------------------------------------------------
 
@@ -402,9 +400,7 @@ class PollLoop:
 
     def _employ(self, key: Key) -> Worker:
         subscription = self._subscriptions[key.tp.topic]
-        terms = Terms(
-            self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy(), self._clock
-        )
+        terms = Terms(self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy())
         if not subscription.handler.is_async:
             return ThreadWorker(key, subscription, self._said.append, terms)
         worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake, terms)
@@ -442,8 +438,8 @@ class PollLoop:
 
     def _wait_for_ghosts(self) -> None:
         """Give cancelled tasks a moment to end, then name who is left behind."""
-        until = self._clock() + _GHOSTS_WITHIN
-        while self._core.haunted and self.async_workers and (now := self._clock()) < until:
+        until = time.monotonic() + _GHOSTS_WITHIN
+        while self._core.haunted and self.async_workers and (now := time.monotonic()) < until:
             time.sleep(0.005)
             self._listen(now)
             self._obey()
@@ -467,8 +463,7 @@ class PollLoop:
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
-        problems = self._diagnosis.texts()
-        return snapshot(self._core, state, self._options.group_id, problems, end_offset, now=self._clock())
+        return snapshot(self._core, state, self._options.group_id, self._diagnosis.texts(), end_offset)
 
 
 def _wake_all(workers: list[AsyncWorker]) -> None:

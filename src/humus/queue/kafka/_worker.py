@@ -56,14 +56,13 @@ class Terms:
 
     `handler_timeout` is in seconds, `None` for none; `letters` is there where a subscription has dead letters;
     `context` is what the processor runs in: it sees the application's context variables, and what it sets itself stays
-    set for the partition's next record. `None`: a copy of the caller's. `clock` is in seconds and never goes back.
+    set for the partition's next record. `None`: a copy of the caller's.
     """
 
     group_id: str = ""
     handler_timeout: float | None = None
     letters: Post | None = None
     context: Context | None = None
-    clock: Callable[[], float] = time.monotonic
 
 
 class Step(NamedTuple):
@@ -100,14 +99,13 @@ class Worker:
         self._group_id = terms.group_id
         self._letters = terms.letters
         self._timeout = terms.handler_timeout
-        self._clock = terms.clock
         self._context = copy_context() if terms.context is None else terms.context
         self._last: WorkerEvent | None = None
         self._reported = 0.0
 
     @property
     def deadline(self) -> float | None:
-        """When the attempt in flight is cut short, in seconds of the clock."""
+        """When the attempt in flight is cut short, in seconds of `time.monotonic()`."""
         return None if self._timeout is None or not self.started else self.started + self._timeout
 
     @property
@@ -149,7 +147,7 @@ class Worker:
         the last event says why.
         """
         subscription, key = self._subscription, self.key
-        since = self._clock()
+        since = time.monotonic()
         while True:
             if stops_runtime(error):
                 self._fatal(message, error)
