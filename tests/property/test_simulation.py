@@ -13,8 +13,13 @@ GENTLE_SEEDS = 2_000
 OFTEN = 50
 GENTLE = (
     *("commit: in force", "commit: REBALANCE_IN_PROGRESS", "commit: ILLEGAL_GENERATION"),
+    *("handler: letter", "a dead letter is there", "a record waits"),
     *("handler: ok", "handler: retry", "handler: skip", "pause", "resume", "start", "stop", "stopped"),
-    *("revoked while a commit is in flight", "revoked while a handler runs", "revoked while a record is tried again"),
+    *(
+        "revoked while a commit is in flight",
+        "revoked while a handler runs",
+        "revoked while a record is tried again or waits",
+    ),
     *("revoked while stopping", "stop during a revoke"),
 )
 STORMY = (
@@ -25,9 +30,14 @@ STORMY = (
     *("a removed member goes on", "two members at one partition, one of them removed"),
     *("assigned while an earlier worker lives", "records come again", "records are lost"),
     *("lost while a commit is in flight", "lost while a handler runs", "lost while halted", "lost while stopping"),
-    *("lost while a record is tried again", "revoked while halted"),
-    *("killed while a commit is in flight", "killed while a handler runs", "killed while a record is tried again"),
+    *("lost while a record is tried again or waits", "revoked while halted"),
+    *(
+        "killed while a commit is in flight",
+        "killed while a handler runs",
+        "killed while a record is tried again or waits",
+    ),
     *("killed while halted", "killed while stopping"),
+    "a wait for a dead letter is cut off",
     *("a worker of an earlier epoch says: WorkerDone", "an answer for an earlier epoch: refused"),
     "says: a handler was not done when the drain ended",
     "says: a handler was running when the partition was lost",
@@ -41,7 +51,8 @@ STORMY = (
 SELDOM = (
     *("revoked while held back", "an answer for an earlier epoch: in force", "says: left with commits outstanding"),
     *("a worker of an earlier epoch says: Failing", "a worker of an earlier epoch says: Halted"),
-    *("a worker of an earlier epoch says: Fatal", "lost while held back"),
+    *("a worker of an earlier epoch says: Fatal", "a worker of an earlier epoch says: Waits"),
+    "a dead letter comes twice",
 )
 
 

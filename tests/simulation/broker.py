@@ -48,6 +48,8 @@ class Log:
         self.done_at: dict[int, float] = {}  # by a worker that was counted on
         self.again: set[int] = set()  # at least once: handled and not committed when a member ended badly
         self.lost: set[int] = set()  # at most once: committed, and nobody is left to handle it
+        self.letters: Counter[int] = Counter()
+        self.letters_due: Counter[int] = Counter()  # records that wait for the confirmation of theirs, by worker
         self.excuse: str | None = None
         self._first_unhandled = 0
         self._last_started = -1
@@ -95,9 +97,11 @@ class Log:
             assert offset > self._last_started, f"D21: {self.tp}: commit of {offset} goes back behind a handled record"
         else:
             assert offset >= self.start, f"D43: {self.tp}: commit of {offset} goes back from {self.committed}"
-            assert offset <= self.first_unhandled, (
-                f"D10: {self.tp}: commit of {offset} passes the unhandled record {self.first_unhandled}"
+            passes = self.first_unhandled
+            assert offset <= passes or not self.letters_due[passes], (
+                f"D32: {self.tp}: commit of {offset} passes {passes}, whose dead letter is not confirmed"
             )
+            assert offset <= passes, f"D10: {self.tp}: commit of {offset} passes the unhandled record {passes}"
         self.committed, self.sent_at = offset, sent_at
 
     def taken_over(self) -> int:

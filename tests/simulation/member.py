@@ -15,6 +15,7 @@ from humus.queue.kafka._commands import (
     Cancel,
     Command,
     Commit,
+    DeadLettered,
     Drain,
     Fatal,
     Feed,
@@ -24,6 +25,7 @@ from humus.queue.kafka._commands import (
     Pause,
     Resume,
     Stopped,
+    Waits,
     WorkerDone,
     WorkerEvent,
 )
@@ -44,6 +46,7 @@ RECORD_BYTES: Final = 4000
 GIVE_BACK_AT: Final = 0.9
 STALL_SECONDS: Final = 10.0
 """A partition that has records and does not move for so long has a declared reason (D72)."""
+_LOOK_AFTER: Final = 1.0
 _LONGEST_BACKOFF: Final = 0.5
 _LONGEST_ROUND: Final = 0.5
 _TELLING: Final = (
@@ -126,6 +129,7 @@ class Member:
         self._moved: dict[TopicPartition, tuple[int | None, float]] = {}
         self._received = 0
         self._completed = 0
+        self._dead_lettered = 0
         self._largest_batch = 0
         self.join()
 
@@ -168,8 +172,7 @@ class Member:
     def round(self) -> None:
         """Do what the poll loop does in one round, then look at everything that must hold."""
         core, now = self.core, self.world.now
-        self._uptime += min(now - self._round_at, _LONGEST_ROUND)  # a frozen process does not stand still: it is not
-        self._round_at = now
+        self.time_passes()
         most = core.flow.take()
         happened = list(self.inbox)
         self.inbox.clear()
@@ -197,6 +200,11 @@ class Member:
         self._obey()
         self._largest_batch = max(self._largest_batch, batch)
         self._check()
+
+    def time_passes(self) -> None:
+        """Count the time that the process has lived: a frozen one does not stand still, it is not there."""
+        self._uptime += min(self.world.now - self._round_at, _LONGEST_ROUND)
+        self._round_at = self.world.now
 
     def _listen(self, said: WorkerEvent, now: float) -> None:
         partition = self.core._partitions.get(said.key.tp)
@@ -236,12 +244,7 @@ class Member:
                         world.taken_over(tp)
                     else:
                         world.seen["assigned too late"] += 1
-                    self._epochs[tp] = self._epochs.get(tp, 0) + 1
-                    self._promised[tp] = -1
-                    self._chunks[tp] = []
-                    self._regular_at[tp] = -math.inf
-                    self._dirty_since.pop(tp, None)
-                    self._moved[tp] = None, self._uptime
+                    self._begin(tp)
             case "revoked":
                 assert client.revoking is None
                 client.revoking = tps
@@ -256,6 +259,14 @@ class Member:
             case "unreadable":
                 client.unreadable.update(tps)
 
+    def _begin(self, tp: TopicPartition) -> None:
+        self._epochs[tp] = self._epochs.get(tp, 0) + 1
+        self._promised[tp] = -1
+        self._chunks[tp] = []
+        self._regular_at[tp] = -math.inf
+        self._dirty_since.pop(tp, None)
+        self._moved[tp] = None, self._uptime
+
     def _see_at(self, what: str, tps: Iterable[TopicPartition]) -> None:
         seen = self.world.seen
         if self.core.stopping:
@@ -265,7 +276,7 @@ class Member:
             if partition is not None and partition.state is State.HALTED:
                 seen[f"{what} while halted"] += 1
             elif partition is not None and partition.failure is not None:
-                seen[f"{what} while a record is tried again"] += 1
+                seen[f"{what} while a record is tried again or waits"] += 1
             elif partition is not None and partition.held_back:
                 seen[f"{what} while held back"] += 1
             if tp in self._committing:
@@ -310,20 +321,25 @@ class Member:
 
     def _tell_answer_in_time(self, tp: TopicPartition, offset: int, error: str | None) -> None:
         now = self.world.now
-        self._not_before[tp] = now if error is None else now + _LONGEST_BACKOFF
+        self._note_answer(tp, offset, error)
         if error is None:
-            if offset in self._chunks[tp]:
-                self._promised[tp] = max(self._promised[tp], offset)
             self.core.commit_confirmed(tp, offset, now)
             return
-        if offset in self._chunks[tp]:  # its records wait for another commit
-            self._chunks[tp].remove(offset)
         alive = self.core.commit_refused(tp, offset, now, unsure=error == "_TIMED_OUT")
         if error == "UNKNOWN_MEMBER_ID" and alive:
             self.world.seen["told to be gone"] += 1
             if self.client.revoking is not None:
                 self.world.seen["told to be gone during a revoke"] += 1
             self.core.member_gone(error, now)
+
+    def _note_answer(self, tp: TopicPartition, offset: int, error: str | None) -> None:
+        now = self.world.now
+        self._not_before[tp] = now if error is None else now + _LONGEST_BACKOFF
+        if offset in self._chunks[tp]:
+            if error is None:
+                self._promised[tp] = max(self._promised[tp], offset)
+            else:  # its records wait for another commit
+                self._chunks[tp].remove(offset)
 
     # -- the core's commands ------------------------------------------------------------------------------------
 
@@ -381,6 +397,11 @@ class Member:
             assert not [other for other in self.workers if other.tp == key.tp], f"D42: a second worker for {key.tp}"
             worker = Worker(key, self.world.semantics[key.tp.topic], self, cancellable=not self.world.swallows(key.tp))
             self.workers[key] = worker
+        self._check_feed(command)
+        worker.feed(command.pieces)
+
+    def _check_feed(self, command: Feed) -> None:
+        key = command.key
         last = self._fed.get(key, -1)
         for piece in command.pieces:
             for record in piece.records:
@@ -388,9 +409,8 @@ class Member:
                 assert offset > last, f"D1: {key.tp}: {offset} is fed after {last}"
                 last = offset
         self._fed[key] = last
-        if worker.semantic is Semantic.AT_MOST_ONCE:
+        if self.world.logs[key.tp].at_most_once:
             assert last < self._promised[key.tp], f"D20: {key.tp}: {last} is fed before its commit"
-        worker.feed(command.pieces)
 
     def _commit(self, tp: TopicPartition, offset: int) -> None:
         now = self.world.now
@@ -450,6 +470,8 @@ class Member:
         assert counts.handled + counts.lost <= counts.consumed, "books: more handled than consumed"
         assert counts.handled <= self._completed, "books: more handled than was"
         assert self._cancels or counts.handled == self._completed, "books: not all that was handled is in them"
+        assert counts.dead_lettered <= self._dead_lettered, "books: more dead letters than were"
+        assert self._cancels or counts.dead_lettered == self._dead_lettered, "books: not all dead letters are in them"
         assert (core.flow.size, core.flow.records) == (0, 0), "D50: records of no epoch are counted as buffered"
         self.alive = False
         self.world.group.leave(self.membership.id)
@@ -483,8 +505,8 @@ class Member:
 
     def handler_ends(self, worker: Worker, offset: int, *, handled: bool) -> None:
         """Write a record into the account."""
+        log = self.world.logs[worker.key.tp]
         if handled:
-            log = self.world.logs[worker.key.tp]
             log.handled[offset] += 1
             self._completed += 1
             if self.counts_on(worker):
@@ -492,8 +514,27 @@ class Member:
             else:
                 log.excuse = "handled by a worker that nobody counts on"
 
+    def letter_due(self, worker: Worker, offset: int) -> None:
+        """Note that a record waits for its dead letter."""
+        self.world.logs[worker.key.tp].letters_due[offset] += 1
+
+    def letter_over(self, worker: Worker, offset: int, *, there: bool) -> None:
+        """Note that the wait for a dead letter is over, and whether the letter is in its topic."""
+        log = self.world.logs[worker.key.tp]
+        log.letters_due[offset] -= 1
+        if there:
+            self.world.seen["a dead letter comes twice" if log.letters[offset] else "a dead letter is there"] += 1
+            log.letters[offset] += 1
+        if worker.cancelled:
+            self.world.seen["a wait for a dead letter is cut off"] += 1
+
     def say(self, event: WorkerEvent) -> None:
         """Take an event for the core, heard in the next round."""
+        if isinstance(event, Waits):
+            self.world.seen["a record waits"] += 1
+        elif isinstance(event, DeadLettered):
+            assert self.world.logs[event.key.tp].letters[event.failure.offset], "D32: goes on without the dead letter"
+            self._dead_lettered += 1
         self._said.append(event)
 
     # -- what holds ---------------------------------------------------------------------------------------------
@@ -528,8 +569,8 @@ class Member:
             before, since = self._moved[tp]
             if position != before:
                 self._moved[tp] = position, self._uptime
-            elif self._uptime - since > STALL_SECONDS:
-                self._check_stall(tp, position)
+            elif self._uptime - since > _LOOK_AFTER:
+                self._check_stall(tp, position, since)
         flow = core.flow
         bound = self.world.rules.buffer_max_bytes + self._largest_batch * RECORD_BYTES
         assert flow.size <= bound, f"D50: {flow.size} bytes are buffered, {bound} is the bound"
@@ -547,8 +588,8 @@ class Member:
             f"D11: {tp}: what is handled waits {waits:.2f} s for a commit"
         )
 
-    def _check_stall(self, tp: TopicPartition, position: int | None) -> None:
-        """Look whether a partition that did not move for long has a reason that its status shows."""
+    def _check_stall(self, tp: TopicPartition, position: int | None, since: float) -> None:
+        """Look whether a partition that does not move has a reason that shows, then or in any round before."""
         now, log, partition = self.world.now, self.world.logs[tp], self.core._partitions[tp]
         reason = (
             partition.state is not State.RUNNING
@@ -560,8 +601,12 @@ class Member:
             or tp in self.client.unreadable
         )
         records = log.from_offset(max(log.start if position is None else position, 0), 1)
-        self._moved[tp] = position, self._uptime
-        assert reason or not records, f"D72: {tp} has stood still at {position} for {STALL_SECONDS} s for no reason"
+        if reason or not records:
+            self._moved[tp] = position, self._uptime
+            return
+        assert self._uptime - since < STALL_SECONDS, (
+            f"D72: {tp} has stood still at {position} for {STALL_SECONDS} s for no reason"
+        )
 
     def _check_at_most_two_chunks(self) -> None:
         for key, worker in self.workers.items():

@@ -225,6 +225,15 @@ def _handler(end: str, *seconds: float, wait: float = 0.0) -> Callable[[World, L
     return announce
 
 
+def _letter(end: str, *waits: float) -> Callable[[World, Luck], None]:
+    """Announce that the next record in a partition becomes a dead letter."""
+
+    def announce(world: World, luck: Luck) -> None:
+        world.ahead[luck.choice(world.tps)].append(Run(0.0, "letter", luck.choice(waits), end))
+
+    return announce
+
+
 def _late_failure(world: World, luck: Luck) -> None:
     """Announce a handler that fails when nobody counts on it any more, and cannot be cancelled before."""
     tp = luck.choice(world.tps)
@@ -260,6 +269,9 @@ _EVENTS: Final[dict[str, Callable[[World, Luck], None]]] = {
     "skip": _handler("skip", 0.0, 0.1),
     "halt": _handler("halt", 0.0, 0.1),
     "fatal": _handler("fatal", 0.0, 0.1),
+    "letter": _letter("confirmed", 0.0, 0.1, 0.4),
+    "letter-late": _letter("confirmed", 2.0, math.inf),
+    "letter-refused": _letter("too large", 0.0, 0.4),
     "late-failure": _late_failure,
     "stubborn": _stubborn,
 }
@@ -288,6 +300,9 @@ _STORMY: Final = Storm(
         "skip": 2,
         "halt": 1,
         "fatal": 1,
+        "letter": 2,
+        "letter-late": 2,
+        "letter-refused": 1,
         "late-failure": 2,
         "stubborn": 2,
     },
@@ -307,6 +322,7 @@ _GENTLE: Final = Storm(
         "brief": 3,
         "retry": 2,
         "skip": 2,
+        "letter": 2,
     },
     waits=(0.0, 0.001, 0.02, 0.1, 0.2),
     worlds=tuple(name for name, rules in WORLDS.items() if rules.graceful),
@@ -342,7 +358,7 @@ def _bring_in_order(world: World) -> None:
             member.start()
         member.frozen = False
         for worker in member.workers.values():
-            if worker.ends_at > world.now + 1:
+            if worker.stuck or worker.ends_at > world.now + 1:
                 worker.let_go(world.now)
         while member.requests:
             world.answer_commit(member, "ok")

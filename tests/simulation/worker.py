@@ -9,22 +9,39 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from humus.queue.kafka._commands import Failed, Failing, Fatal, Halted, WorkerDone, WorkerEvent
+from humus.queue.kafka._commands import (
+    DeadLettered,
+    Failed,
+    Failing,
+    Fatal,
+    Halted,
+    Waits,
+    WorkerDone,
+    WorkerEvent,
+)
 from humus.queue.kafka._partition import Failure, Key, Piece
 from humus.queue.kafka._subscription import Semantic
 
 __all__ = ["Run", "Stage", "Worker"]
 
+HANDLER_TIMEOUT: Final = 1.0
+"""Seconds after which a handler is past its time: it shows, where it cannot be cancelled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt at a record: how long it takes and how it ends ("ok", "retry", "skip", "halt", "fatal")."""
+    """One attempt at a record: how long it takes and how it ends ("ok", "retry", "skip", "halt", "fatal", "letter").
+
+    `wait`: before the next attempt; with "letter" before the letter's confirmation. `letter` is how that ends:
+    "confirmed", or "too large", which it is for good.
+    """
 
     seconds: float
     end: str = "ok"
     wait: float = 0.0
+    letter: str = "confirmed"
 
 
 class Stage(Protocol):
@@ -40,6 +57,14 @@ class Stage(Protocol):
 
     def handler_ends(self, worker: "Worker", offset: int, *, handled: bool) -> None:
         """Note that a handler has ended, or was cancelled."""
+        ...
+
+    def letter_due(self, worker: "Worker", offset: int) -> None:
+        """Note that a record waits for the confirmation of its dead letter."""
+        ...
+
+    def letter_over(self, worker: "Worker", offset: int, *, there: bool) -> None:
+        """Note that this wait is over; `there`: the letter is in its topic."""
         ...
 
     def say(self, event: WorkerEvent) -> None:
@@ -69,6 +94,9 @@ class Worker:
         self._attempt = 1
         self._again_at: float | None = None  # in a retry's wait
         self._retried = -1
+        self._letter: int | None = None  # the record whose dead letter is on its way
+        self._letter_at = 0.0
+        self._overdue = False
         self._now = 0.0
 
     def feed(self, pieces: Sequence[Piece]) -> None:
@@ -92,6 +120,12 @@ class Worker:
         """End a handler that is stuck."""
         if self.running is not None:
             self.ends_at = min(self.ends_at, now)
+        self._letter_at = min(self._letter_at, now)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it waits for what may never come."""
+        return math.inf in (self.ends_at, self._letter_at)
 
     def live(self, now: float) -> None:
         """Do what can be done until `now`."""
@@ -100,9 +134,11 @@ class Worker:
             while self._step(now) and not self.ended:
                 pass
 
-    def _step(self, now: float) -> bool:
+    def _step(self, now: float) -> bool:  # noqa: C901 - one line a state
         if self.running is not None:
             return self._go_on(now)
+        if self._letter is not None:
+            return self._wait_for_letter(self._letter, now)
         if self._leave:
             self._last(WorkerDone(self.key, self._done))
         elif self._again_at is not None:
@@ -128,6 +164,30 @@ class Worker:
             return False
         return True
 
+    def _wait_for_letter(self, offset: int, now: float) -> bool:
+        """Do not go on before the dead letter is confirmed (D32); a drain lets it wait, up to the drain's end."""
+        if now < self._letter_at and not self.cancelled:
+            return False
+        self._letter = None
+        there = self._run.letter == "confirmed"
+        self._stage.letter_over(self, offset, there=there)
+        if self.cancelled:  # the letter may be there; the record counts as not handled
+            self._last(WorkerDone(self.key, offset))
+            return False
+        self._now = max(self._now, self._letter_at)
+        failure = self._failure(offset)
+        self._attempt = 1
+        if not there:
+            self._last(Halted(self.key, failure))
+            return False
+        self._stage.handler_ends(self, offset, handled=True)
+        self._stage.say(DeadLettered(self.key, failure))
+        self._done = offset + 1
+        return True
+
+    def _failure(self, offset: int) -> Failure:
+        return Failure(offset, self._attempt, "OSError", "no luck", self._now)
+
     def _start(self, offset: int) -> None:
         self.position = self._done = offset
         self.running = offset
@@ -144,7 +204,11 @@ class Worker:
             self._last(WorkerDone(self.key, offset))
             return False
         if now < self.ends_at:
+            if not self._cancellable and not self._overdue and now > self.ends_at - self._run.seconds + HANDLER_TIMEOUT:
+                self._overdue = True  # a handler that cannot be cancelled runs past its time, and shows it (D33)
+                self._stage.say(Waits(self.key, self._failure(offset)))
             return False
+        self._overdue = False
         self._now = self.ends_at
         self.running = None
         self._over(offset)
@@ -153,12 +217,17 @@ class Worker:
     def _over(self, offset: int) -> None:
         end = self._run.end
         consumed = self.semantic is Semantic.AT_MOST_ONCE
-        failure = Failure(offset, self._attempt, "OSError", "no luck", self._now)
+        failure = self._failure(offset)
         self._stage.handler_ends(self, offset, handled=end in ("ok", "skip") or consumed)
         if end == "retry":
             self._stage.say(Failing(self.key, failure))
             self._attempt += 1
             self._again_at, self._retried = self._now + self._run.wait, offset
+            return
+        if end == "letter":
+            self._stage.say(Waits(self.key, failure))
+            self._stage.letter_due(self, offset)
+            self._letter, self._letter_at = offset, self._now + self._run.wait
             return
         self._attempt = 1
         if end == "halt":

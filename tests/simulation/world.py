@@ -1,6 +1,7 @@
 """The whole world of a run: logs, the group, its members, what handlers will do; and what has been seen."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +54,9 @@ WORLDS: Final = {
 class World:
     """Everything there is. `note` keeps a history where `tracing` asks for one."""
 
-    def __init__(self, name: str, rules: Rules, *, tracing: bool = False) -> None:
+    def __init__(
+        self, name: str, rules: Rules, *, tracing: bool = False, kind: Callable[[int, "World"], Member] = Member
+    ) -> None:
         self.name = name
         self.rules = rules
         self.now = 0.0
@@ -74,7 +77,8 @@ class World:
         self.ahead: dict[TopicPartition, deque[Run]] = {tp: deque() for tp in self.tps}
         self.stubborn: set[TopicPartition] = set()  # whose next workers swallow a cancellation
         self.group = Group(self.tps, rules.rebalance_timeout, self._removed)
-        self.members = [Member(number, self) for number in range(rules.members)]
+        self.closing: list[Callable[[], None]] = []  # what is to be done when the run is over
+        self.members = [kind(number, self) for number in range(rules.members)]
         for member in self.members:
             member.start()
 
@@ -107,7 +111,7 @@ class World:
         if not ahead:
             return _QUICK[offset & 3]
         run = ahead.popleft()
-        if run.end in ("retry", "halt") and self.logs[tp].at_most_once:
+        if run.end in ("retry", "halt", "letter") and self.logs[tp].at_most_once:
             run = Run(run.seconds, "skip")
         self.note(f"the handler of {tp}@{offset} takes {run.seconds:.3f} s: {run.end}")
         self.seen[f"handler: {run.end}"] += 1

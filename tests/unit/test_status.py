@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import time
 
 import pytest
 from tests.pieces import piece, tp_of
@@ -39,7 +40,7 @@ def core_with(*records: int) -> tuple[Assignment, list[Key]]:
 
 def status_of(core: Assignment, end: int | None = None) -> RuntimeStatus:
     """Take a snapshot with every partition's log ending at `end`."""
-    return snapshot(core, "running", "service", ["broker away"], lambda _tp: end)
+    return snapshot(core, "running", "service", ["broker away"], lambda _tp: end, now=time.monotonic())
 
 
 def test_partitions_are_shown_in_order_with_lag_and_what_is_in_flight() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -104,7 +103,7 @@ class AsyncWorker(Worker):
 
     async def _run(self) -> None:
         worker_var.set(self)
-        self._since = time.perf_counter()
+        self._since = self._clock()
         inbox = self._inbox
         while not self.leave:
             if inbox:
@@ -123,7 +122,7 @@ class AsyncWorker(Worker):
             return
         await self._wait(None)
         self._ran = 0
-        self._since = time.perf_counter()
+        self._since = self._clock()
 
     async def _handle(self, piece: Piece) -> bool:
         """Handle a piece's records; `False` when the worker is to end."""
@@ -193,7 +192,7 @@ class AsyncWorker(Worker):
 
     async def _within_time(self, message: Message) -> None:
         """Run the processor once, no longer than the handler time-out (D33)."""
-        self.started = time.monotonic()
+        self.started = self._clock()
         if self._timer is None and self._timeout is not None:
             self._timer = self._loop.call_later(self._timeout, self._look_at_the_time)
         cause: BaseException | None = None
@@ -219,7 +218,7 @@ class AsyncWorker(Worker):
         self._timer = None
         if not self.started or self._cut_short or self._timeout is None or self.task is None:
             return
-        left = self.started + self._timeout - time.monotonic()
+        left = self.started + self._timeout - self._clock()
         if left > 0:
             self._timer = self._loop.call_later(left, self._look_at_the_time)
         else:
@@ -261,9 +260,9 @@ class AsyncWorker(Worker):
 
     async def _wait_out(self, seconds: float) -> bool:
         """Wait before the next attempt; `False` when the worker is to end instead."""
-        until = time.monotonic() + seconds
+        until = self._clock() + seconds
         while not self.leave:
-            left = until - time.monotonic()
+            left = until - self._clock()
             if left <= 0:
                 return True
             await self._wait(left)
@@ -286,7 +285,7 @@ class AsyncWorker(Worker):
 
     async def _let_others_run(self) -> None:
         """Give way to the other tasks of the loop, and learn how many records fit between two times of doing so."""
-        elapsed = time.perf_counter() - self._since
+        elapsed = self._clock() - self._since
         if elapsed > _SLICE_SECONDS * 2:
             self._slice = max(1, self._slice // 2)
         elif elapsed < _SLICE_SECONDS / 2:
@@ -297,7 +296,7 @@ class AsyncWorker(Worker):
             if self._is_our_cancellation(error):
                 raise
         self._ran = 0
-        self._since = time.perf_counter()
+        self._since = self._clock()
 
 
 def _let_go(waiter: "asyncio.Future[None]") -> None:

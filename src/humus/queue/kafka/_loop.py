@@ -95,7 +95,9 @@ class PollLoop:
         config: dict[str, Any],
         loop: asyncio.AbstractEventLoop,
         ended: Callable[[BaseException | None], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.status = RuntimeStatus("starting", options.group_id)
         self.async_workers: set[AsyncWorker] = set()
         self._context = copy_context()  # the application's, of where it runs us: processors see its variables
@@ -210,7 +212,7 @@ class PollLoop:
             # At once, for the sake of latency; and before a worker's end is noted: what is meant for it must not hire
             # another one.
             self._obey()
-        now = time.monotonic()
+        now = self._clock()
         self._listen(now)
         self._obey()
         for key in core.active():
@@ -260,7 +262,7 @@ class PollLoop:
         # away. But callbacks come with records only, so one is taken now and then, and when an answer is due.
         if self._nudge.wait(wait):
             self._nudge.clear()
-        now = time.monotonic()
+        now = self._clock()
         if now < self._take_at and not core.answer_due:
             return ()
         self._take_at = now + self._gap
@@ -314,7 +316,7 @@ class PollLoop:
     # -- the client says ----------------------------------------------------------------------------------------
 
     def _happened(self, event: Event) -> None:
-        now = time.monotonic()
+        now = self._clock()
         core = self._core
         match event:
             case Assigned(tps):
@@ -388,7 +390,7 @@ class PollLoop:
         if self._error is None:
             self._error = error
             _log.error("stopping: %s", error_message(error))
-        self._core.stop(time.monotonic())
+        self._core.stop(self._clock())
 
     # -- the core says ------------------------------------------------------------------------------------------
 
@@ -400,7 +402,9 @@ class PollLoop:
 
     def _employ(self, key: Key) -> Worker:
         subscription = self._subscriptions[key.tp.topic]
-        terms = Terms(self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy())
+        terms = Terms(
+            self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy(), self._clock
+        )
         if not subscription.handler.is_async:
             return ThreadWorker(key, subscription, self._said.append, terms)
         worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake, terms)
@@ -438,8 +442,8 @@ class PollLoop:
 
     def _wait_for_ghosts(self) -> None:
         """Give cancelled tasks a moment to end, then name who is left behind."""
-        until = time.monotonic() + _GHOSTS_WITHIN
-        while self._core.haunted and self.async_workers and (now := time.monotonic()) < until:
+        until = self._clock() + _GHOSTS_WITHIN
+        while self._core.haunted and self.async_workers and (now := self._clock()) < until:
             time.sleep(0.005)
             self._listen(now)
             self._obey()
@@ -463,7 +467,8 @@ class PollLoop:
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
-        return snapshot(self._core, state, self._options.group_id, self._diagnosis.texts(), end_offset)
+        problems = self._diagnosis.texts()
+        return snapshot(self._core, state, self._options.group_id, problems, end_offset, now=self._clock())
 
 
 def _wake_all(workers: list[AsyncWorker]) -> None:

@@ -1,6 +1,5 @@
 """Makes the immutable snapshot that `Runtime.status()` returns from the core's state."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,9 +20,10 @@ def snapshot(
     group_id: str,
     conditions: Sequence[str],
     end_offset: Callable[[TopicPartition], int | None],
+    *,
+    now: float,
 ) -> RuntimeStatus:
-    """Return the state of things now. Poll thread."""
-    now = time.monotonic()
+    """Return the state of things at `now`, in the seconds of the events. Poll thread."""
     views = sorted(core.views(), key=lambda view: view.tp)
     partitions = tuple(_partition(view, now, end_offset) for view in views)
     counts, rebalances = core.counts(), core.rebalances

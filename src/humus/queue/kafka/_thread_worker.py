@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from collections.abc import Sequence
 
 from humus.queue.kafka._commands import Fatal
@@ -123,18 +122,18 @@ class ThreadWorker(Worker):
     def _timed(self, message: Message) -> object:
         """Run the processor once. A thread cannot be cut short: what took too long has failed when it ends (D33)."""
         assert self._timeout is not None
-        started = self.started = time.monotonic()
+        started = self.started = self._clock()
         cause: Exception | None = None
         returned: object = None
         try:
             returned = self._handler.call(message)
         except Exception as error:
-            if stops_runtime(error) or time.monotonic() - started < self._timeout:
+            if stops_runtime(error) or self._clock() - started < self._timeout:
                 raise
             cause = error
         finally:
             self.started = 0.0
-        if time.monotonic() - started >= self._timeout:
+        if self._clock() - started >= self._timeout:
             raise self._timed_out() from cause
         return returned
 

@@ -56,13 +56,14 @@ class Terms:
 
     `handler_timeout` is in seconds, `None` for none; `letters` is there where a subscription has dead letters;
     `context` is what the processor runs in: it sees the application's context variables, and what it sets itself stays
-    set for the partition's next record. `None`: a copy of the caller's.
+    set for the partition's next record. `None`: a copy of the caller's. `clock` is in seconds and never goes back.
     """
 
     group_id: str = ""
     handler_timeout: float | None = None
     letters: Post | None = None
     context: Context | None = None
+    clock: Callable[[], float] = time.monotonic
 
 
 class Step(NamedTuple):
@@ -99,13 +100,14 @@ class Worker:
         self._group_id = terms.group_id
         self._letters = terms.letters
         self._timeout = terms.handler_timeout
+        self._clock = terms.clock
         self._context = copy_context() if terms.context is None else terms.context
         self._last: WorkerEvent | None = None
         self._reported = 0.0
 
     @property
     def deadline(self) -> float | None:
-        """When the attempt in flight is cut short, in seconds of `time.monotonic()`."""
+        """When the attempt in flight is cut short, in seconds of the clock."""
         return None if self._timeout is None or not self.started else self.started + self._timeout
 
     @property
@@ -147,7 +149,7 @@ class Worker:
         the last event says why.
         """
         subscription, key = self._subscription, self.key
-        since = time.monotonic()
+        since = self._clock()
         while True:
             if stops_runtime(error):
                 self._fatal(message, error)
