@@ -207,7 +207,7 @@ async def test_every_metric_has_its_name_unit_and_attributes(
     )
     async with running(member):
         await eventually(lambda: kafka.admin.committed(group, name), lambda at: at.get(1) == 9)
-        await eventually(lambda: listening.points("humus.consumer.lag"), lambda found: found)
+        await eventually(lambda: listening.points("humus.consumer.lag"))
         of_group = {"messaging.system": "kafka", "messaging.consumer.group.name": group}
         of_topic = {**of_group, "messaging.destination.name": name}
         of_partition = {**of_topic, "messaging.destination.partition.id": "1"}
