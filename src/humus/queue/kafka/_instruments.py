@@ -18,6 +18,7 @@ from humus.queue.kafka._message import TopicPartition
 __all__ = [
     "CLIENT_ID",
     "DESTINATION",
+    "DIRECTION",
     "DURATION_BOUNDARIES",
     "ERROR_TYPE",
     "GROUP",
@@ -29,7 +30,9 @@ __all__ = [
     "OTHER",
     "OUTCOME",
     "PARTITION",
+    "SERVER",
     "STATE",
+    "STATISTIC",
     "SYSTEM",
     "TOMBSTONE",
     "Metric",
@@ -60,6 +63,9 @@ ERROR_TYPE: Final = "error.type"
 OUTCOME: Final = "outcome"
 STATE: Final = "state"
 KIND: Final = "kind"
+SERVER: Final = "server.address"
+DIRECTION: Final = "network.io.direction"
+STATISTIC: Final = "statistic"
 
 OTHER: Final = "_OTHER"
 """In place of an error type, once there were too many (semantic conventions, `error.type`)."""
@@ -93,6 +99,20 @@ class Metric:
     BUFFERED: Final = "humus.messages.buffered"
     PARTITIONS: Final = "humus.partitions"
     REBALANCES: Final = "humus.rebalances"
+
+    # Of the client itself, where the option `client_metrics` is on.
+    CLIENT_CONNECTED: Final = "humus.client.brokers.connected"
+    CLIENT_REQUESTS: Final = "humus.client.requests"
+    CLIENT_REQUEST_ERRORS: Final = "humus.client.request.errors"
+    CLIENT_OUTSTANDING: Final = "humus.client.requests.outstanding"
+    CLIENT_IO: Final = "humus.client.io"
+    CLIENT_RTT: Final = "humus.client.rtt"
+    CLIENT_CONNECTS: Final = "humus.client.connects"
+    CLIENT_DISCONNECTS: Final = "humus.client.disconnects"
+    CLIENT_QUEUE_MESSAGES: Final = "humus.client.queue.messages"
+    CLIENT_QUEUE_BYTES: Final = "humus.client.queue.size"
+    CLIENT_REBALANCES: Final = "humus.client.rebalances"
+    CLIENT_STEADY: Final = "humus.client.group.steady"
 
 
 DURATION_BOUNDARIES: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)

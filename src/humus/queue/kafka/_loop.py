@@ -348,6 +348,8 @@ class PollLoop:
                 core.jumped(tp, offset)
             case Statistics(text):
                 self._diagnosis.statistics(text)
+                if self._telemetry is not None:
+                    self._telemetry.client_said(text)
 
     def _committed(self, answers: Sequence[tuple[TopicPartition, int, Any]], now: float) -> None:
         core = self._core

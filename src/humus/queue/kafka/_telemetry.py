@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from humus.queue.kafka._client_figures import ClientFigures, read_statistics
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
@@ -16,6 +17,7 @@ from humus.queue.kafka._options import Options
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
+    from humus.queue.kafka._client_meters import ClientMeters
     from humus.queue.kafka._meters import Meters
     from humus.queue.kafka._worker import Observer
 
@@ -30,21 +32,38 @@ def telemetry_or_none(options: Options, figures: Callable[[], Figures]) -> "Tele
     from humus.queue.kafka._meters import meters_or_none  # noqa: PLC0415
 
     tracer, meters = tracer_or_none(), meters_or_none()
-    return None if tracer is None and meters is None else Telemetry(options, tracer, meters, figures)
+    if tracer is None and meters is None:
+        return None
+    client_meters = None
+    if options.client_metrics:
+        from humus.queue.kafka._client_meters import client_meters_or_none  # noqa: PLC0415
+
+        client_meters = client_meters_or_none()
+    return Telemetry(options, tracer, meters, client_meters, figures)
 
 
 class Telemetry:
     """Of one runtime. Poll thread, but for `observer`'s product, which belongs to a worker."""
 
     def __init__(
-        self, options: Options, tracer: "Tracer | None", meters: "Meters | None", figures: Callable[[], Figures]
+        self,
+        options: Options,
+        tracer: "Tracer | None",
+        meters: "Meters | None",
+        client_meters: "ClientMeters | None",
+        figures: Callable[[], Figures],
     ) -> None:
         self._options = options
         self._tracer, self._meters = tracer, meters
         self._figures = figures
         self._commits: dict[TopicPartition, _Commit] = {}  # by each of its partitions
+        self._client_meters = client_meters
+        self._client: ClientFigures | None = None
+        self._client_source = lambda: self._client
         if meters is not None:
             meters.lend(options.group_id, figures)
+        if client_meters is not None:
+            client_meters.lend(options.group_id, self._client_source)
 
     @property
     def counts(self) -> bool:
@@ -72,6 +91,11 @@ class Telemetry:
         if self._meters is not None:
             self._meters.retried(self._options.group_id, topic, error_type)
 
+    def client_said(self, statistics: str) -> None:
+        """The client's statistics are there."""
+        if self._client_meters is not None:
+            self._client = read_statistics(statistics)
+
     def commit_sent(self, offsets: Mapping[TopicPartition, Any]) -> None:
         """A commit request leaves."""
         commit = _Commit(self._tracer, self._options, offsets)
@@ -96,6 +120,8 @@ class Telemetry:
         self._commits = {}
         if self._meters is not None:
             self._meters.take_back(self._figures)
+        if self._client_meters is not None:
+            self._client_meters.take_back(self._client_source)
 
 
 class _Commit:
