@@ -164,7 +164,8 @@ class Asked(Sampler):
     def __init__(self) -> None:
         self.attributes: list[dict[str, Any]] = []
 
-    def should_sample(self, *_args: Any, attributes: Any = None, **_more: Any) -> SamplingResult:
+    def should_sample(self, *args: Any, **_more: Any) -> SamplingResult:
+        _context, _trace_id, _name, _kind, attributes, *_ = args  # as the SDK calls it
         self.attributes.append(dict(attributes or {}))
         return SamplingResult(Decision.DROP)
 
