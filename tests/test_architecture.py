@@ -65,7 +65,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "humus.config": {"humus.errors"},
     "humus.queue": {"humus.errors", "humus.config"},
     "humus.queue.kafka": {
-        *("humus.errors", "humus.config"),
+        *("humus.errors", "humus.config", "humus._version"),
         *("humus.queue._protocols", "humus.queue._processors", "humus.queue._describe"),
     },
     "humus.testing": {"humus.errors", "humus.queue", "humus.queue.kafka"},
