@@ -112,7 +112,7 @@ class Assignment:
         self.commits_refused = 0  # by partition
         self.jumps = 0
         self.stale_epochs = 0  # records that came for partitions which are not ours
-        self._past = Counts()
+        self._past: dict[TopicPartition, Counts] = {}
         self._semantics = semantics
         self._drain_timeout = drain_timeout
         self._rebalance_timeout = rebalance_timeout
@@ -193,9 +193,27 @@ class Assignment:
     def counts(self) -> Counts:
         """Return what happened to all records since the start, past epochs included."""
         total = Counts()
-        for counts in (self._past, *(partition.counts for partition in self._partitions.values())):
-            _add(total, counts)
+        for counts in (*self._past.values(), *(partition.counts for partition in self._partitions.values())):
+            total.add(counts)
         return total
+
+    def counts_of_partitions(self) -> dict[TopicPartition, Counts]:
+        """Return the same by partition, to keep."""
+        found = {tp: counts.copy() for tp, counts in self._past.items()}
+        for tp, partition in self._partitions.items():
+            found.setdefault(tp, Counts()).add(partition.counts)
+        return found
+
+    @property
+    def at_work(self) -> int:
+        """How many partitions have records with their worker."""
+        return sum(1 for partition in self._partitions.values() if partition.fed)
+
+    @property
+    def behind_since(self) -> float | None:
+        """When the oldest record was handled that is not committed; `None` where all are."""
+        times = [partition.behind_since for partition in self._partitions.values()]
+        return min((since for since in times if since is not None), default=None)
 
     def views(self) -> list[View]:
         """Return every partition as it is now."""
@@ -403,7 +421,7 @@ class Assignment:
             self._note("warning", f"{text}: offsets {_ranges(offsets)}", tp, offsets[0])
 
     def _bury(self, partition: Partition) -> None:
-        _add(self._past, partition.counts)
+        self._past.setdefault(partition.key.tp, Counts()).add(partition.counts)
         partition.counts = Counts()
 
     # -- commits ------------------------------------------------------------------------------------------------
@@ -653,11 +671,6 @@ def _note_failure(partition: Partition, event: Failing | Waits | Failed | DeadLe
             partition.failed()
         case DeadLettered():
             partition.dead_lettered()
-
-
-def _add(total: Counts, counts: Counts) -> None:
-    for name in Counts.__slots__:
-        setattr(total, name, getattr(total, name) + getattr(counts, name))
 
 
 def _ranges(offsets: Sequence[int]) -> str:

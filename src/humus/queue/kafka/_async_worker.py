@@ -39,6 +39,7 @@ class AsyncWorker(Worker):
     ) -> None:
         super().__init__(key, subscription, send, terms)
         self._call = self._handler.call if self._timeout is None else self._within_time
+        self._handle_slice = self._handle_plain if terms.observer is None else self._handle_observed
         self.task: asyncio.Task[None] | None = None
         self._loop = loop
         self._needs_wake = needs_wake
@@ -139,7 +140,7 @@ class AsyncWorker(Worker):
         self.position = max(self.position, piece.end)
         return True
 
-    async def _handle_slice(self, records: Sequence[RawRecord]) -> bool:
+    async def _handle_plain(self, records: Sequence[RawRecord]) -> bool:
         """The hot path: a few tenths of a microsecond a record."""
         call = self._call
         topic, partition = self.key.tp
@@ -162,6 +163,33 @@ class AsyncWorker(Worker):
         self.position = expected
         return True
 
+    async def _handle_observed(self, records: Sequence[RawRecord]) -> bool:
+        """The same, for who listens; apart, so that nobody else pays for it."""
+        observer = self._observer
+        assert observer is not None
+        topic, partition = self.key.tp
+        expected = self.position
+        for raw in records:
+            offset = raw.offset()
+            if offset < expected:
+                continue
+            if self.leave:
+                self.position = expected
+                return False
+            self.position = offset
+            self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
+            observer.begin(message)
+            try:
+                await self._call(message)
+            except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
+                if not await self._recover(message, error):
+                    return False
+            finally:
+                observer.end()
+            expected = offset + 1
+        self.position = expected
+        return True
+
     async def _recover(self, message: Message, error: BaseException) -> bool:
         if self._is_our_cancellation(error):
             raise error
@@ -179,6 +207,7 @@ class AsyncWorker(Worker):
         except StopIteration as decision:
             return bool(decision.value)
         finally:
+            recovery.close()
             self.attempt = 1
 
     async def _try_again(self, message: Message) -> BaseException | None:

@@ -78,7 +78,7 @@ class Commits:
             return
         offset = partition.take_chunk() if partition.chunk_wanted else partition.commit_wanted()
         if offset is not None:
-            partition.committing = offset
+            partition.committing, partition.sent_at = offset, now
             self._in_flight[tp] = (partition, offset, now)
             batch[tp] = (offset, partition.leader_epoch)
 

@@ -37,6 +37,7 @@ from humus.queue.kafka._commands import (
     Cancel,
     Commit,
     Drain,
+    Failing,
     Fatal,
     Feed,
     GiveBack,
@@ -50,15 +51,17 @@ from humus.queue.kafka._commands import (
 )
 from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._diagnosis import Diagnosis
+from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._letter_box import LetterBox
 from humus.queue.kafka._lookout import Lookout, Sighting, Told
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
-from humus.queue.kafka._snapshot import snapshot
+from humus.queue.kafka._snapshot import figures, snapshot
 from humus.queue.kafka._stalls import Stalls
 from humus.queue.kafka._status import RuntimeState, RuntimeStatus
+from humus.queue.kafka._telemetry import telemetry_or_none
 from humus.queue.kafka._thread_worker import ThreadWorker
 from humus.queue.kafka._tokens import TokenSource
 from humus.queue.kafka._worker import Terms, Worker
@@ -115,6 +118,8 @@ class PollLoop:
             stalls=Stalls(options.stall_timeout, from_the_beginning=options.auto_offset_reset == "earliest"),
             begin_at_end=options.auto_offset_reset == "latest",
         )
+        self._figures = Figures()
+        self._telemetry = telemetry_or_none(options, lambda: self._figures)
         self._client: Client | None = None
         self._letters: LetterBox | None = None
         self._workers: dict[Key, Worker] = {}
@@ -144,7 +149,7 @@ class PollLoop:
             Cancel: lambda command: self._workers[command.key].cancel(),
             Pause: lambda command: self._the_client.pause(command.tps),
             Resume: lambda command: self._the_client.resume(command.tps),
-            Commit: lambda command: self._the_client.commit(command.offsets),
+            Commit: self._commit,
             AskEnds: lambda command: self._lookout.ask_ends(command.keys, command.unknown),
             GiveBack: self._give_back,
             Stopped: self._set_stopped,
@@ -163,7 +168,9 @@ class PollLoop:
                 step()
             except BaseException as error:  # noqa: BLE001 - handed to `ended`, which raises it where the user waits
                 self._error = self._error or error
-        self.status = self._snapshot("stopped")
+        self._show("stopped")
+        if self._telemetry is not None:
+            self._telemetry.end()
         self._ended(self._error)
 
     def _live(self) -> None:
@@ -234,7 +241,7 @@ class PollLoop:
                 self._look_for_overdue(now)
             self._diagnosis.commit_silence(self._core.commit_silence(now))
             stopping, running = self._core.stopping, self._joined
-            self.status = self._snapshot("stopping" if stopping else "running" if running else "starting")
+            self._show("stopping" if stopping else "running" if running else "starting")
             self._leave_closed_loop(now)
             self._snapshot_at = now + max(_SNAPSHOT_EVERY, _SNAPSHOT_A_PARTITION * len(self.status.partitions))
 
@@ -280,6 +287,8 @@ class PollLoop:
         while self._said:
             event = self._said.popleft()
             self._core.worker_said(event, now)
+            if isinstance(event, Failing) and self._telemetry is not None:
+                self._telemetry.retried(event.key.tp.topic, event.failure.error_type)
             if isinstance(event, WorkerDone | Halted | Fatal):
                 worker = self._workers.pop(event.key)
                 if isinstance(worker, AsyncWorker):
@@ -339,9 +348,13 @@ class PollLoop:
                 core.jumped(tp, offset)
             case Statistics(text):
                 self._diagnosis.statistics(text)
+                if self._telemetry is not None:
+                    self._telemetry.client_said(text)
 
     def _committed(self, answers: Sequence[tuple[TopicPartition, int, Any]], now: float) -> None:
         core = self._core
+        if self._telemetry is not None:
+            self._telemetry.commit_answered(answers)
         refused: dict[str, tuple[ClientError, list[TopicPartition]]] = {}
         of_this_membership = False
         for tp, offset, error in answers:
@@ -402,14 +415,21 @@ class PollLoop:
 
     def _employ(self, key: Key) -> Worker:
         subscription = self._subscriptions[key.tp.topic]
+        options = self._options
+        observer = None if self._telemetry is None else self._telemetry.observer(key.tp)
         terms = Terms(
-            self._options.group_id, self._options.handler_timeout, self._letters, self._context.copy(), self._clock
+            options.group_id, options.handler_timeout, self._letters, observer, self._context.copy(), self._clock
         )
         if not subscription.handler.is_async:
             return ThreadWorker(key, subscription, self._said.append, terms)
         worker = AsyncWorker(key, subscription, self._said.append, self._loop, self._needs_wake, terms)
         self.async_workers.add(worker)
         return worker
+
+    def _commit(self, command: Commit) -> None:
+        if self._telemetry is not None:
+            self._telemetry.commit_sent(command.offsets)
+        self._the_client.commit(command.offsets)
 
     def _wake(self) -> None:
         workers = list(self._needs_wake)
@@ -464,6 +484,11 @@ class PollLoop:
             self._client.close()
         if self._letters is not None:
             self._letters.close()
+
+    def _show(self, state: RuntimeState) -> None:
+        self.status = status = self._snapshot(state)
+        if self._telemetry is not None and self._telemetry.counts:
+            self._figures = figures(self._core, status)
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end

@@ -48,8 +48,7 @@ _FETCH_MAX_LIMIT: Final = 2_147_483_135
 class Options:
     """Validated options: times in seconds, sizes in bytes, every default filled in.
 
-    `session_timeout` is `None` under the consumer protocol, where it is the broker's. Options that do nothing yet in
-    this version (`trace_parent`) are checked and then left out.
+    `session_timeout` is `None` under the consumer protocol, where it is the broker's.
     """
 
     brokers: str
@@ -70,6 +69,9 @@ class Options:
     client_rack: str | None
     auto_offset_reset: AutoOffsetReset
     isolation_level: IsolationLevel
+    trace_parent: TraceParent
+    process_duration: bool
+    client_metrics: bool
     tls: TLS | None = None
     sasl: SASL | None = None
     librdkafka: Mapping[str, ClientValue] = field(default_factory=dict, repr=False)
@@ -96,7 +98,6 @@ def validate(brokers: object, group_id: object, subscriptions: Iterable[object],
             faults += [f"{name}: {fault}" for fault in error.faults]
     if faults:
         raise ConfigError(faults)
-    found = {name: value for name, value in found.items() if name not in _NOT_YET}
     found["brokers"] = ",".join(found["brokers"])
     if found["session_timeout"] is None and found["group_protocol"] == "classic":
         found["session_timeout"] = _CLASSIC_SESSION_TIMEOUT
@@ -220,14 +221,10 @@ def _instance(kind: type) -> _Check:
     return checked
 
 
-def _not_yet(kind: _Check, only: object) -> _Check:
-    def checked(value: object, above: Mapping[str, Any]) -> Any:
-        found = kind(value, above)
-        if found != only:
-            raise ConfigError(f"has no effect in this version yet: leave it out (it is {value!r})")
-        return found
-
-    return checked
+def _switch(value: object, _above: Mapping[str, Any]) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"must be true or false; it is {value!r}")
+    return value
 
 
 # -- options that look at more than their kind ---------------------------------------------------------------------
@@ -328,7 +325,9 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "client_rack": _text(optional=True),
     "auto_offset_reset": _one_of(AutoOffsetReset),
     "isolation_level": _one_of(IsolationLevel),
-    "trace_parent": _not_yet(_one_of(TraceParent), "link"),
+    "trace_parent": _one_of(TraceParent),
+    "process_duration": _switch,
+    "client_metrics": _switch,
     "tls": _instance(TLS),
     "sasl": _instance(SASL),
     "librdkafka": _librdkafka,
@@ -336,8 +335,6 @@ _CHECKS: Final[Mapping[str, _Check]] = {
 
 OPTION_NAMES: Final = tuple(_CHECKS)
 """All options, `brokers` and `group_id` included, in the order of their checks."""
-
-_NOT_YET: Final = frozenset({"trace_parent"})
 
 # What the signature of `Runtime` says, too.
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -357,6 +354,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "auto_offset_reset": "earliest",
     "isolation_level": "read_committed",
     "trace_parent": "link",
+    "process_duration": True,
+    "client_metrics": False,
     "tls": None,
     "sasl": None,
     "librdkafka": None,

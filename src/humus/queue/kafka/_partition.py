@@ -120,6 +120,15 @@ class Counts:
     retries: int = 0
     committed: int = 0
 
+    def add(self, other: "Counts") -> None:
+        """Add what another one counted."""
+        for name in Counts.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def copy(self) -> "Counts":
+        """Return the same numbers, to keep."""
+        return replace(self)
+
 
 class Partition:
     """One partition in one epoch. Asks nobody, knows no time: `Assignment` tells it what happened."""
@@ -130,6 +139,7 @@ class Partition:
         "_held",
         "_on_the_way",
         "base",
+        "behind_since",
         "chunk_size",
         "closed",
         "committed",
@@ -144,6 +154,7 @@ class Partition:
         "offsets",
         "retry_commit_at",
         "semantic",
+        "sent_at",
         "start_unsure",
         "state",
     )
@@ -159,6 +170,8 @@ class Partition:
         self.start_unsure = False  # it began behind control records: what is committed may be less than `base`
         self.committed: int | None = None  # None until this epoch's first commit was confirmed
         self.committing: int | None = None  # the offset of the commit in flight
+        self.sent_at = 0.0  # when that was sent
+        self.behind_since: float | None = None  # at least once: since when there is a handled record not committed
         self.retry_commit_at = 0.0
         self.leader_epoch = -1
         self.fed: deque[Piece] = deque()  # with the worker and not all handled
@@ -276,6 +289,8 @@ class Partition:
         if offsets is None or position <= offsets.watermark:
             return 0, 0
         offsets.handled_below(min(position, offsets.end))
+        if self.behind_since is None and self.semantic is Semantic.AT_LEAST_ONCE:
+            self.behind_since = now
         if self.failure is not None and self.state is State.RUNNING and position > self.failure.offset:
             self.failure = None
         records = size = 0
@@ -361,6 +376,8 @@ class Partition:
         self.counts.committed += 0 if before is None else max(0, self.committing - before)
         self.committed, self.committing = self.committing, None
         self.start_unsure = False
+        # What is not committed now was handled after this commit was sent.
+        self.behind_since = self.sent_at if self.behind_since is not None and self.uncommitted else None
         pieces, self._on_the_way = self._on_the_way, []
         if self.closed:
             self.fed.extend(pieces)  # in force after all, and never to be handled: lost

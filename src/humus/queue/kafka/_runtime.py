@@ -62,7 +62,10 @@ class Runtime:
         isolation_level: whether records of open and aborted transactions are seen.
         tls: encryption and certificates.
         sasl: credentials.
-        trace_parent: not available in this version.
+        trace_parent: how a record's span refers to its producer's: a link to it, or its child.
+        process_duration: whether `messaging.process.duration` is recorded, which costs some microseconds a record; all
+            other metrics cost next to nothing. It counts where the application has a meter provider.
+        client_metrics: whether the client's own statistics (connections, requests, latencies, queues) become metrics.
         librdkafka: further keys of the client; those that the runtime owns are refused.
 
     Raises:
@@ -92,6 +95,8 @@ class Runtime:
         tls: TLS | None = None,
         sasl: SASL | None = None,
         trace_parent: TraceParent = "link",
+        process_duration: bool = True,
+        client_metrics: bool = False,
         librdkafka: Mapping[str, ClientValue] | None = None,
     ) -> None:
         self._options = validate(
@@ -116,6 +121,8 @@ class Runtime:
             tls=tls,
             sasl=sasl,
             trace_parent=trace_parent,
+            process_duration=process_duration,
+            client_metrics=client_metrics,
             librdkafka=librdkafka,
         )
         self._config: dict[str, Any] = {**client_config(self._options)}

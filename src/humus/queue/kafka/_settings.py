@@ -225,6 +225,8 @@ class Settings(_Model):
     auto_offset_reset: AutoOffsetReset = DEFAULTS["auto_offset_reset"]
     isolation_level: IsolationLevel = DEFAULTS["isolation_level"]
     trace_parent: TraceParent = DEFAULTS["trace_parent"]
+    process_duration: bool = DEFAULTS["process_duration"]
+    client_metrics: bool = DEFAULTS["client_metrics"]
     tls: Annotated[TLS, _Section(TLS, TLSSection)] | None = DEFAULTS["tls"]
     sasl: Annotated[SASL, _Section(SASL, SASLSection)] | None = DEFAULTS["sasl"]
     # `check` says what is wrong with a value better than four errors of a union.

@@ -1,14 +1,16 @@
 """Makes the immutable snapshot that `Runtime.status()` returns from the core's state."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from humus.queue.kafka._assignment import Assignment, View
+from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._stalls import Stall
 from humus.queue.kafka._status import FailureStatus, PartitionStatus, RuntimeState, RuntimeStatus, Totals
 
-__all__ = ["snapshot"]
+__all__ = ["figures", "snapshot"]
 
 RETRIED_TOO_LONG: Final = 60.0
 """Seconds that one record may be retried before it is a problem (D30)."""
@@ -46,6 +48,20 @@ def snapshot(
     problems = [*conditions, *(problem for partition in partitions if (problem := _problem(partition)) is not None)]
     problems += [_stalled(view.stall, now) for view in views if view.stall is not None]
     return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now)
+
+
+def figures(core: Assignment, status: RuntimeStatus) -> Figures:
+    """Return what the metrics are read from. Poll thread."""
+    totals = status.totals
+    return Figures(
+        counts=core.counts_of_partitions(),
+        lag={TopicPartition(at.topic, at.partition): at.lag for at in status.partitions if at.lag is not None},
+        states=Counter(at.state for at in status.partitions),
+        in_flight=core.at_work,
+        buffered=core.flow.records,
+        behind_since=core.behind_since,
+        rebalances={"assigned": totals.assigned, "revoked": totals.revoked, "lost": totals.lost_partitions},
+    )
 
 
 def _partition(view: View, now: float, end_offset: Callable[[TopicPartition], int | None]) -> PartitionStatus:

@@ -21,6 +21,7 @@ class ThreadWorker(Worker):
     def __init__(self, key: Key, subscription: Subscription, send: Send, terms: Terms = Terms()) -> None:  # noqa: B008
         super().__init__(key, subscription, send, terms)
         self._call = self._handler.call if self._timeout is None else self._timed
+        self._handle = self._handle_plain if terms.observer is None else self._handle_observed
         self._inbox: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._answers: queue.SimpleQueue[Refusal | None] = queue.SimpleQueue()  # to its letter, one at a time
@@ -65,7 +66,7 @@ class ThreadWorker(Worker):
         piece = self._inbox.get()
         return piece is not None and self._handle(piece)
 
-    def _handle(self, piece: Piece) -> bool:
+    def _handle_plain(self, piece: Piece) -> bool:
         """Handle a piece's records; `False` when the worker is to end. The hot path."""
         handler = self._handler
         call = self._call
@@ -91,6 +92,33 @@ class ThreadWorker(Worker):
         self.position = max(expected, piece.end)
         return True
 
+    def _handle_observed(self, piece: Piece) -> bool:
+        """The same, for who listens; apart, so that nobody else pays for it."""
+        observer = self._observer
+        assert observer is not None
+        topic, partition = self.key.tp
+        expected = self.position
+        for raw in piece.records:
+            offset = raw.offset()
+            if offset < expected:
+                continue
+            if self.leave:
+                self.position = expected
+                return False
+            self.position = offset
+            self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
+            observer.begin(message)
+            try:
+                refuse_awaitable(self._handler, self._call(message))
+            except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
+                if not self._recover(message, error):
+                    return False
+            finally:
+                observer.end()
+            expected = offset + 1
+        self.position = max(expected, piece.end)
+        return True
+
     def _recover(self, message: Message, error: BaseException) -> bool:
         recovery = self._recovery(message, error)
         try:
@@ -106,6 +134,7 @@ class ThreadWorker(Worker):
         except StopIteration as decision:
             return bool(decision.value)
         finally:
+            recovery.close()
             self.attempt = 1
 
     def _wait_out(self, seconds: float) -> bool:

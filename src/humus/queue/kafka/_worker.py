@@ -37,7 +37,18 @@ from humus.queue.kafka._partition import Failure, Key, Piece
 from humus.queue.kafka._retry import HandlerTimeout, Outcome, Unretryable, decide
 from humus.queue.kafka._subscription import Semantic, Subscription
 
-__all__ = ["CUT", "LETTER_PATIENCE", "Answer", "Send", "Step", "Terms", "Worker", "refuse_awaitable", "stops_runtime"]
+__all__ = [
+    "CUT",
+    "LETTER_PATIENCE",
+    "Answer",
+    "Observer",
+    "Send",
+    "Step",
+    "Terms",
+    "Worker",
+    "refuse_awaitable",
+    "stops_runtime",
+]
 
 _log = logging.getLogger("humus.kafka.worker")
 
@@ -50,18 +61,46 @@ _LONGEST_LETTER_WAIT: Final = 30.0
 """Seconds before a refused dead letter is posted again: doubled each time, up to this."""
 
 
+class Observer:
+    """What a worker tells of each record. This one listens to nothing; `_observer.py` has the one that does."""
+
+    def begin(self, message: Message) -> None:
+        """A record's first attempt is about to start."""
+
+    def failed(self, error: BaseException, error_type: str, attempt: int) -> None:
+        """An attempt failed; whether it is repeated is not decided."""
+
+    def succeeded(self) -> None:
+        """A further attempt went through."""
+
+    def end(self) -> None:
+        """The record has reached its end, or its worker has."""
+
+    def sending(self, letter: DeadLetter) -> DeadLetter:
+        """A dead letter is about to be posted for the first time; returns it with the trace's context."""
+        return letter
+
+    def sent(self, letter: DeadLetter, refusal: Refusal | None) -> None:
+        """The letter is confirmed, or given up for this refusal."""
+
+
+NOBODY: Final = Observer()
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a worker has of its runtime, beside its subscription.
 
     `handler_timeout` is in seconds, `None` for none; `letters` is there where a subscription has dead letters;
-    `context` is what the processor runs in: it sees the application's context variables, and what it sets itself stays
-    set for the partition's next record. `None`: a copy of the caller's. `clock` is in seconds and never goes back.
+    `observer` where somebody listens to what is said of single records; `context` is what the processor runs in: it
+    sees the application's context variables, and what it sets itself stays set for the partition's next record.
+    `None`: a copy of the caller's. `clock` is in seconds and never goes back.
     """
 
     group_id: str = ""
     handler_timeout: float | None = None
     letters: Post | None = None
+    observer: Observer | None = None
     context: Context | None = None
     clock: Callable[[], float] = time.monotonic
 
@@ -99,11 +138,13 @@ class Worker:
         self._send = send
         self._group_id = terms.group_id
         self._letters = terms.letters
+        self._observer = terms.observer
         self._timeout = terms.handler_timeout
         self._clock = terms.clock
         self._context = copy_context() if terms.context is None else terms.context
         self._last: WorkerEvent | None = None
         self._reported = 0.0
+        self._refusal: Refusal | None = None  # the last one of a dead letter
 
     @property
     def deadline(self) -> float | None:
@@ -148,9 +189,10 @@ class Worker:
         Yields what to do next and is sent what came of it. Returns whether the partition goes on; where it does not,
         the last event says why.
         """
-        subscription, key = self._subscription, self.key
+        subscription, key, observer = self._subscription, self.key, self._observer or NOBODY
         since = self._clock()
         while True:
+            observer.failed(error, error_type(error), self.attempt)
             if stops_runtime(error):
                 self._fatal(message, error)
                 return False
@@ -169,6 +211,7 @@ class Worker:
                     self.attempt += 1
                     again = yield Step(verdict.wait)
                     if again is None:
+                        observer.succeeded()
                         return True
                     assert isinstance(again, BaseException)
                     error = again
@@ -190,6 +233,20 @@ class Worker:
         assert topic is not None
         what = LastFailure(self._group_id, failure.attempts, failure.error_type, failure.reason, error_stack(error))
         letter = dead_letter_of(message, what, topic)
+        observer = self._observer or NOBODY
+        letter = observer.sending(letter)
+        refusal: Refusal | None = CUT
+        try:
+            written = yield from self._post_until_written(message, failure, letter)
+            refusal = None if written else self._refusal
+            return written
+        finally:
+            observer.sent(letter, refusal)
+
+    def _post_until_written(
+        self, message: Message, failure: Failure, letter: DeadLetter
+    ) -> Generator[Step, Answer, bool]:
+        topic = letter.topic
         why, wait, refused_for = "is not confirmed yet", 0.0, None
         while True:
             shown = f"its dead letter to {topic} {why}; the record failed with {failure.error_type}: {failure.reason}"
@@ -201,6 +258,7 @@ class Worker:
                 self._send(DeadLettered(self.key, failure))
                 return True
             assert isinstance(answer, Refusal)
+            self._refusal = answer
             if answer.final:
                 self._halt_unburied(message, failure, f"its dead letter to {topic} can never be written: {answer}")
                 return False

@@ -1,0 +1,199 @@
+"""What a worker tells of each record: its `process` span and its duration; and the `send` span of a dead letter.
+
+One observer a worker, for one record at a time: `begin`, then `failed` for each attempt that fails, then `end`. It runs
+where the processor runs, and makes the span the current one there. A partition without a listener has no observer, and
+pays nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import propagate, trace
+from opentelemetry.propagators.textmap import Getter, Setter
+from opentelemetry.trace import Link, SpanKind, Tracer
+
+from humus.queue._describe import error_message, error_stack
+from humus.queue.kafka._dead_letter import DeadLetter, Refusal
+from humus.queue.kafka._instruments import (
+    CLIENT_ID,
+    DESTINATION,
+    ERROR_TYPE,
+    GROUP,
+    KAFKA,
+    OFFSET,
+    OPERATION,
+    OPERATION_TYPE,
+    SYSTEM,
+    TOMBSTONE,
+    Operation,
+    end_span,
+    of_partition,
+)
+from humus.queue.kafka._message import Header, Message, TopicPartition
+from humus.queue.kafka._meters import Meters
+from humus.queue.kafka._options import TraceParent
+from humus.queue.kafka._worker import Observer
+
+__all__ = ["OtelObserver"]
+
+_NO_CONTEXT: Final = context_api.Context()
+_Headers = Sequence[tuple[str, bytes | None]]
+
+
+class _OfRecord(Getter[_Headers]):
+    """Reads a record's headers; the last one of a name counts, as everywhere."""
+
+    def get(self, carrier: _Headers, key: str) -> list[str] | None:
+        for name, value in reversed(carrier):
+            if name == key:
+                return None if value is None else [value.decode("utf-8", "replace")]
+        return None
+
+    def keys(self, carrier: _Headers) -> list[str]:
+        return [name for name, _ in carrier]
+
+
+class _ToLetter(Setter[list[Header]]):
+    """Appends to a letter's headers."""
+
+    def set(self, carrier: list[Header], key: str, value: str) -> None:
+        carrier.append(Header(key, value.encode("utf-8")))
+
+
+_GETTER, _SETTER = _OfRecord(), _ToLetter()
+
+
+class OtelObserver(Observer):
+    """Of one partition. The worker's thread, or its task's.
+
+    Args:
+        tp: the partition.
+        group_id: the consumer group.
+        client_id: the client's name.
+        tracer: makes spans; `None` for none.
+        meters: takes durations; `None` for none.
+        durations: whether `messaging.process.duration` is recorded.
+        trace_parent: whether a record's span links to its producer's, or is its child.
+    """
+
+    def __init__(
+        self,
+        tp: TopicPartition,
+        group_id: str,
+        client_id: str,
+        *,
+        tracer: Tracer | None,
+        meters: Meters | None,
+        durations: bool,
+        trace_parent: TraceParent,
+    ) -> None:
+        self._group_id, self._client_id = group_id, client_id
+        self._tracer, self._meters = tracer, meters
+        self._record = meters.duration.record if meters is not None and durations else None
+        self._is_child = trace_parent == "parent"
+        self._name = f"{Operation.PROCESS} {tp.topic}"
+        self._of_metric = {**of_partition(group_id, tp), OPERATION: Operation.PROCESS}
+        self._of_span: dict[str, Any] = {**self._of_metric, OPERATION_TYPE: "process", CLIENT_ID: client_id}
+        self._span: trace.Span | None = None
+        self._token: Any = None
+        self._began = 0.0
+        self._error_type: str | None = None
+        self._letter_span: trace.Span | None = None
+        self._letter_began = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody listens to what is said of single records."""
+        return self._tracer is None and self._record is None
+
+    # -- a record -----------------------------------------------------------------------------------------------
+
+    def begin(self, message: Message) -> None:
+        """A record's first attempt is about to start."""
+        self._error_type = None
+        if self._tracer is not None:
+            self._start_span(self._tracer, message)
+        self._began = time.perf_counter()
+
+    def _start_span(self, tracer: Tracer, message: Message) -> None:
+        headers: _Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
+        found = propagate.extract(headers, _NO_CONTEXT, _GETTER) if headers else _NO_CONTEXT
+        attributes = {**self._of_span, OFFSET: message.offset}
+        if message.value is None:
+            attributes[TOMBSTONE] = True
+        links = None
+        parent = found
+        if not self._is_child and headers:
+            producer = trace.get_current_span(found).get_span_context()
+            if producer.is_valid:
+                links = [Link(producer)]
+                parent = trace.set_span_in_context(trace.INVALID_SPAN, found)  # baggage stays
+        self._span = span = tracer.start_span(self._name, parent, SpanKind.CONSUMER, attributes, links)
+        self._token = context_api.attach(trace.set_span_in_context(span, found))
+
+    def failed(self, error: BaseException, error_type: str, attempt: int) -> None:
+        """An attempt failed; whether it is repeated is not decided."""
+        self._error_type = error_type
+        span = self._span
+        if span is not None and span.is_recording():
+            # Not `record_exception`: it would repeat whatever the exception's text says, the record's own words too.
+            details: dict[str, str | int] = {
+                "exception.type": error_type,
+                "exception.message": error_message(error),
+                "exception.stacktrace": error_stack(error),
+                "humus.attempt": attempt,
+            }
+            span.add_event("exception", details)
+
+    def succeeded(self) -> None:
+        """An attempt went through after all."""
+        self._error_type = None
+
+    def end(self) -> None:
+        """The record has reached its end, or its worker has."""
+        seconds = time.perf_counter() - self._began
+        error_type = self._error_type
+        if self._record is not None and self._meters is not None:
+            attributes = self._of_metric
+            if error_type is not None:
+                attributes = {**attributes, ERROR_TYPE: self._meters.bounded(error_type)}
+            self._record(seconds, attributes)
+        span, self._span = self._span, None
+        if span is None:
+            return
+        end_span(span, error_type)
+        context_api.detach(self._token)
+
+    # -- its dead letter ----------------------------------------------------------------------------------------
+
+    def sending(self, letter: DeadLetter) -> DeadLetter:
+        """A dead letter is about to be posted for the first time; returns it with the trace's context (D32)."""
+        self._letter_began = time.perf_counter()
+        if self._tracer is None:
+            return letter
+        attributes = {
+            SYSTEM: KAFKA,
+            OPERATION: Operation.SEND,
+            OPERATION_TYPE: "send",
+            DESTINATION: letter.topic,
+            GROUP: self._group_id,
+            CLIENT_ID: self._client_id,
+        }
+        self._letter_span = span = self._tracer.start_span(
+            f"{Operation.SEND} {letter.topic}", kind=SpanKind.PRODUCER, attributes=attributes
+        )
+        headers = list(letter.headers)
+        propagate.inject(headers, trace.set_span_in_context(span), _SETTER)
+        return letter._replace(headers=tuple(headers))
+
+    def sent(self, letter: DeadLetter, refusal: Refusal | None) -> None:
+        """The letter is confirmed, or given up for this refusal."""
+        error_type = None if refusal is None else refusal.code or "cancelled"
+        if self._meters is not None:
+            seconds = time.perf_counter() - self._letter_began
+            self._meters.sent(self._group_id, letter.topic, seconds, error_type)
+        span, self._letter_span = self._letter_span, None
+        if span is not None:
+            end_span(span, error_type)
