@@ -22,6 +22,7 @@ def snapshot(
     end_offset: Callable[[TopicPartition], int | None],
     *,
     now: float,
+    warnings: Sequence[str] = (),
 ) -> RuntimeStatus:
     """Return the state of things at `now`, in the seconds of the events. Poll thread."""
     views = sorted(core.views(), key=lambda view: view.tp)
@@ -45,7 +46,7 @@ def snapshot(
     )
     problems = [*conditions, *(problem for partition in partitions if (problem := _problem(partition)) is not None)]
     problems += [_stalled(view.stall, now) for view in views if view.stall is not None]
-    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now)
+    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now, tuple(warnings))
 
 
 def _partition(view: View, now: float, end_offset: Callable[[TopicPartition], int | None]) -> PartitionStatus:
