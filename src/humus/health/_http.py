@@ -86,7 +86,7 @@ class HttpServer:
         self._connections.add(task)
         try:
             await self._converse(task, reader, writer)
-        except (OSError, EOFError, TimeoutError, h11.ProtocolError) as error:
+        except (OSError, EOFError, TimeoutError, h11.RemoteProtocolError) as error:
             _log.debug("a connection ended: %s", type(error).__name__)
         except asyncio.CancelledError:  # made room, or the server is closed; nobody waits for this task
             _log.debug("a connection was ended")
@@ -127,7 +127,7 @@ class HttpServer:
                 return
             began = time.monotonic()
             response = await self._answer(request)
-            await self._send(connection, writer, response)
+            await self._send(connection, writer, response, body=request.method != "HEAD")
             _log.debug("%s %s: %d, %.1f ms", request.method, request.path, response.status, _ms_since(began))
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 await self._say_goodbye(task, reader, writer)
@@ -188,7 +188,13 @@ class HttpServer:
         return True
 
     async def _send(
-        self, connection: h11.Connection, writer: asyncio.StreamWriter, response: Response, *, last: bool = False
+        self,
+        connection: h11.Connection,
+        writer: asyncio.StreamWriter,
+        response: Response,
+        *,
+        body: bool = True,
+        last: bool = False,
     ) -> None:
         headers = [
             ("Date", formatdate(usegmt=True)),
@@ -201,13 +207,9 @@ class HttpServer:
         if last:
             headers.append(("Connection", "close"))
         head = h11.Response(status_code=response.status, headers=headers, reason=HTTPStatus(response.status).phrase)
-        parts = [
-            connection.send(head),
-            connection.send(h11.Data(data=response.body)),
-            connection.send(h11.EndOfMessage()),
-        ]
+        events = [head, h11.Data(data=response.body if body else b""), h11.EndOfMessage()]
         async with asyncio.timeout(self._taken_within):
-            writer.write(b"".join(part for part in parts if part))
+            writer.write(b"".join(connection.send(event) or b"" for event in events))
             await writer.drain()
 
     async def _say_goodbye(
