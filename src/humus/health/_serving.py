@@ -75,7 +75,8 @@ def health_server(
         opened.callback(server.close)
         server.start()
         host, port = listener.getsockname()[:2]
-        _log.info("health server: http://%s:%d/health/readiness", f"[{host}]" if ":" in host else host, port)
+        level = logging.DEBUG if optional else logging.INFO  # who did not ask knows where it is by default
+        _log.log(level, "health server: http://%s:%d", f"[{host}]" if ":" in host else host, port)
         yield host, port
 
 
@@ -97,7 +98,7 @@ def _bind(settings: Settings, *, optional: bool) -> socket.socket | None:
         # Python adds the address to its own words; those of a name that cannot be resolved have no number.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         if optional:
-            _log.warning("no health server, as %s:%d cannot be had (%s): give a health section", host, port, reason)
+            _log.info("no health server, as %s:%d cannot be had (%s): give a health section", host, port, reason)
             return None
         raise ConfigError(
             f"health: cannot listen on {host}:{port}: {reason}; choose another health.port (0: any free one) or "
