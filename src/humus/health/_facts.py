@@ -77,24 +77,19 @@ class Watch:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.application: Application | None = None
         self.running_since = 0.0
-        self._stopping = False
 
     def running(self, application: Application) -> None:
         """Note that `init` has returned: the App is about to run."""
         self.running_since = time.monotonic()
         self.application = application
 
-    def stopping(self) -> None:
-        """Note that the end has begun."""
-        self._stopping = True
-
     @property
     def phase(self) -> Phase:
         """What the application is about."""
         application = self.application
-        if self._stopping or (application is not None and application.stopping):
-            return "stopping"
-        return "starting" if application is None else "running"
+        if application is None:
+            return "starting"
+        return "stopping" if application.stopping else "running"
 
     def runtimes(self) -> tuple[RuntimeFacts, ...]:
         """Ask all runtimes."""

@@ -22,7 +22,7 @@ HEAD_WITHIN: Final = 5.0
 IDLE_WITHIN: Final = 75.0
 """Longer than Prometheus pauses between two scrapes by default, 60 s."""
 TAKEN_WITHIN: Final = 5.0
-GOODBYE_WITHIN: Final = 1.0
+GOODBYE_WITHIN: Final = 2.0
 MOST_CONNECTIONS: Final = 64
 _MOST_HEAD: Final = 16 * 1024
 _MOST_BODY: Final = 64 * 1024
@@ -219,7 +219,7 @@ class HttpServer:
         writer.write_eof()
         self._waiting[task] = None
         async with asyncio.timeout(GOODBYE_WITHIN):
-            while await reader.read(_CHUNK):
+            while await reader.read(_MOST_BODY):
                 pass
 
 

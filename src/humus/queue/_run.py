@@ -123,7 +123,6 @@ class _Service:
 
     def stop(self) -> None:
         """Stop gracefully, whatever is going on: cancel `init`, or stop the App. Thread-safe."""
-        self._watch.stopping()
         self._stopping.set()
         if self._app is not None:
             self._app.stop()
@@ -173,9 +172,9 @@ class _Service:
 
     async def _run(self, app: App) -> int:
         self._app = app
-        self._watch.running(app)
         if self._stopping.is_set():  # between init and here
             app.stop()
+        self._watch.running(app)
         code = GRACEFUL
         cancelled: asyncio.CancelledError | None = None
         try:
