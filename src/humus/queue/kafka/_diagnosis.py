@@ -104,7 +104,7 @@ class Diagnosis:
         self._conditions = conditions
         self._patience = SILENT_TOO_LONG + fetch_wait
         self._joined = False
-        self._reachable = False  # some broker is up and answers, by the last statistics
+        self._answering: set[str] = set()  # brokers that are up, by the last statistics and the errors since
 
     def texts(self) -> list[str]:
         """Return what is wrong, a line each."""
@@ -139,7 +139,8 @@ class Diagnosis:
             self._conditions.begin(_Brokers(), str(found))
         elif broker is not None:
             self._conditions.begin(_OneBroker(broker["name"]), str(found))
-            self._conditions.weigh(_OneBroker(broker["name"]), warning=self._reachable)
+            self._answering.discard(broker["name"])
+            self._weigh()
         else:
             self._conditions.begin(_Client(found.code), str(found))
 
@@ -154,11 +155,9 @@ class Diagnosis:
         brokers = {_without_scheme(name): broker for name, broker in _decode(text).brokers.items()}
         silent = {name for name, broker in brokers.items() if broker.silence() >= self._patience}
         self._silent(silent)
-        answering = (name for name, broker in brokers.items() if broker.state == "UP" and broker.source != "logical")
-        self._reachable = not silent.issuperset(answering)
-        for condition in self._conditions:
-            if isinstance(condition, _OneBroker | _SilentBroker):
-                self._conditions.weigh(condition, warning=self._reachable)
+        up = {name for name, broker in brokers.items() if broker.state == "UP" and broker.source != "logical"}
+        self._answering = up - silent
+        self._weigh()
         states = {name: broker.state for name, broker in brokers.items()}
         if "UP" not in states.values():
             return
@@ -169,6 +168,12 @@ class Diagnosis:
                 self._conditions.end(name, f"broker {name.name} answers again")
             elif name.name not in states:
                 self._conditions.end(name, f"the cluster names broker {name.name} no more")
+
+    def _weigh(self) -> None:
+        """A broker that does not answer is a problem only while no other one does."""
+        for condition in self._conditions:
+            if isinstance(condition, _OneBroker | _SilentBroker):
+                self._conditions.weigh(condition, warning=bool(self._answering))
 
     def _silent(self, names: set[str]) -> None:
         for name in sorted(names):
