@@ -318,18 +318,18 @@ def test_generic_runtime_in_an_app_drains() -> None:
 
 
 def test_faults_of_construction_are_told_at_once() -> None:
-    """Wrong runtimes, callbacks and the health checks of a later version are one `ConfigError`."""
+    """Wrong runtimes, callbacks and health checks are one `ConfigError`."""
     twice = Ending()
     wrong: list[Any] = [Ending, 3]
     number: Any = 4
     with pytest.raises(ConfigError) as caught:
-        App(*wrong, twice, twice, on_shutdown=[number], health=[lambda: None])
+        App(*wrong, twice, twice, on_shutdown=[number], health=[number])
     assert list(caught.value.faults) == [
         "App: Ending is a class: give an object of it, Ending(...)",
         "App: int is no runtime: it needs async def process_queue(self)",
         "App: the same Ending is given twice",
         "App: on_shutdown: int cannot be called: give functions without arguments",
-        "App: health checks are not part of this version yet: leave health empty",
+        "App: health: int cannot be called: give functions without arguments",
     ]
 
 
@@ -337,8 +337,9 @@ def test_faults_of_an_empty_app() -> None:
     """An App without a runtime is a fault, and so is a function in place of a list of functions."""
     function: Any = print
     with pytest.raises(ConfigError) as caught:
-        App(on_shutdown=function)
+        App(on_shutdown=function, health=function)
     assert list(caught.value.faults) == [
         "App: give at least one runtime",
         "App: on_shutdown must be a list of functions",
+        "App: health must be a list of functions",
     ]

@@ -176,8 +176,12 @@ FAULTS = {
         "config.yaml:1: otel: this section is not part of this version yet: remove it",
     ),
     "health": (
-        "\nhealth: {port: 8080}\n",
-        "config.yaml:2: health: this section is not part of this version yet: remove it",
+        "\nhealth: {port: 65536}\n",
+        "config.yaml:2: health.port: must be at most 65535",
+    ),
+    "health key": (
+        "health: {prot: 8080}\n",
+        "config.yaml:1: health.prot: unknown key; did you mean port?",
     ),
     "log format": (
         "log: {format: json}\n",
@@ -392,8 +396,8 @@ def test_overrides_are_not_substituted() -> None:
         ({"HUMUS__KAFKA": "many"}, "HUMUS__KAFKA: kafka: must be a mapping"),
         ({"HUMUS__KAFKA__": "a"}, "HUMUS__KAFKA__: not a valid override: it must look like HUMUS__SECTION__KEY"),
         (
-            {"HUMUS__HEALTH__PORT": "1"},
-            "HUMUS__HEALTH__PORT: health: this section is not part of this version yet: remove it",
+            {"HUMUS__HEALTH__PORT": "-1"},
+            "HUMUS__HEALTH__PORT: health.port: must be at least 0",
         ),
         (
             {"HUMUS__ORDERS_DB": "a", "humus__orders_db": "b"},

@@ -44,9 +44,9 @@ def test_a_broker_that_answers_again_is_said_so_once(scheme: str, caplog: pytest
     for _ in range(3):
         diagnosis.trouble(Away(b2), Where.CALLBACK)
     diagnosis.statistics(statistics({b1: "UP", b2: "DOWN"}))
-    assert len(diagnosis.texts()) == 1
+    assert len(diagnosis.warnings()) == 1
     diagnosis.statistics(statistics({b1: "UP", b2: "UP"}))
-    assert diagnosis.texts() == []
+    assert diagnosis.warnings() == diagnosis.texts() == []
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert caplog.messages[-1] == "broker b2:9092/2 answers again"
 
@@ -119,3 +119,33 @@ def test_a_broker_that_owes_no_answer_is_not_silent(idle: str) -> None:
     diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
     diagnosis.statistics(idle)
     assert diagnosis.texts() == []
+
+
+def test_one_broker_of_several_is_a_problem_only_while_none_is_up() -> None:
+    """TELEMETRY: a broker counts as reachable while any connection of the client is up, by its statistics."""
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    diagnosis.statistics(statistics({"b1:9092/1": "UP", "b2:9092/2": "UP"}))
+    diagnosis.trouble(Away("b2:9092/2"), Where.CALLBACK)
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (0, 1)
+    diagnosis.statistics(statistics({"b1:9092/1": "DOWN", "b2:9092/2": "DOWN"}))
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (1, 0)
+    diagnosis.statistics(statistics({"b1:9092/1": "UP", "b2:9092/2": "DOWN"}))
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (0, 1)
+    diagnosis.trouble(Away("b1:9092/1"), Where.CALLBACK)  # at once, and not with the next statistics
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (2, 0)
+
+
+def test_one_silent_broker_of_several_is_a_problem_only_while_no_other_answers() -> None:
+    """TELEMETRY: one frozen broker of several is told and fails nothing; the last one is a problem.
+
+    The coordinator's connection does not count: it leads to one of them.
+    """
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")), fetch_wait=1.0)
+    frozen = {"state": "UP", "source": "learned", "rxidle": 20_000_000, "waitresp_cnt": 1}
+    other = {"state": "UP", "source": "learned", "rxidle": 30_000_000, "waitresp_cnt": 0}
+    coordinator = {"state": "UP", "source": "logical", "rxidle": 100, "waitresp_cnt": 1}
+    names = {"b1:9092/1": frozen, "GroupCoordinator": coordinator}
+    diagnosis.statistics(json.dumps({"brokers": {**names, "b2:9092/2": other}}))
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (0, 1)
+    diagnosis.statistics(json.dumps({"brokers": names}))
+    assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (1, 0)

@@ -8,13 +8,14 @@ For models of your own: `Duration` (a float in seconds) and `Size` (an int in by
 """
 
 from humus.config._load import load
-from humus.config._model import Config, LogLevel, LogSettings
+from humus.config._model import Config, HealthSettings, LogLevel, LogSettings
 from humus.config._source import Source, YamlSource, yaml_source
 from humus.config._units import Duration, Size, parse_duration, parse_size
 
 __all__ = [
     "Config",
     "Duration",
+    "HealthSettings",
     "LogLevel",
     "LogSettings",
     "Size",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Config", "LogLevel", "LogSettings"]
+__all__ = ["Config", "HealthSettings", "LogLevel", "LogSettings"]
 
 
 def _lower(value: Any) -> Any:
@@ -41,14 +41,28 @@ class LogSettings(BaseModel):
     levels: dict[str, LogLevel] = Field(default_factory=dict)
 
 
+class HealthSettings(BaseModel):
+    """The `health:` section: where the health server listens (`port: 0` is any free port, which is logged).
+
+    `metrics` adds `/metrics` for Prometheus; it needs the extra `prometheus`.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8080, ge=0, le=65535)
+    metrics: bool = False
+
+
 class Config(BaseModel):
     """Base class of a user's configuration; add your own sections as fields.
 
-    Immutable; unknown keys are faults. `otel` and `health` are reserved: giving them is a fault in this version.
+    Immutable; unknown keys are faults. `health: null` turns the health server off; without the section it listens at
+    its defaults, if they are free. `otel` is reserved: giving it is a fault in this version.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     otel: Annotated[None, BeforeValidator(_not_yet)] = None
-    health: Annotated[None, BeforeValidator(_not_yet)] = None
+    health: HealthSettings | None = HealthSettings()
     log: LogSettings = LogSettings()

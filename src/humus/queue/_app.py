@@ -15,10 +15,12 @@ from humus.errors import ConfigError, HumusError
 from humus.queue._logging import traceback_of
 from humus.queue._protocols import Runtime
 
-__all__ = ["App", "Callback"]
+__all__ = ["App", "Callback", "Check"]
 
 Callback = Callable[[], Awaitable[object] | object]
 """Called after the runtimes have stopped; sync or async."""
+Check = Callable[[], Awaitable[str | None] | str | None]
+"""Tells whether something that the service needs is there: `None`, or the reason why not; sync or async."""
 
 _log = logging.getLogger("humus.app")
 
@@ -30,22 +32,25 @@ class App:
         runtimes: run side by side until all have ended, or the first one fails.
         on_shutdown: functions without arguments, `def` or `async def`, called on the application's loop after the
             runtimes have stopped, in order, each even if an earlier one failed.
-        health: the user's own health checks. Not part of this version yet: must be empty.
+        health: the user's own checks, functions without arguments, `def` or `async def`, that return `None`, or the
+            reason why the service is not ready. Asked by readiness probes, at most once a second each: `async def`
+            ones on the application's loop, `def` ones on a thread. One that raises, or takes longer than 5 s, fails.
 
     Raises:
         ConfigError: no runtime, the same one twice, or something of the wrong shape; all faults at once.
     """
 
-    def __init__(
-        self, *runtimes: Runtime, on_shutdown: Sequence[Callback] = (), health: Sequence[Callback] = ()
-    ) -> None:
-        faults = [*_runtime_faults(runtimes), *_callback_faults(on_shutdown)]
-        if health:
-            faults.append("App: health checks are not part of this version yet: leave health empty")
+    def __init__(self, *runtimes: Runtime, on_shutdown: Sequence[Callback] = (), health: Sequence[Check] = ()) -> None:
+        faults = [
+            *_runtime_faults(runtimes),
+            *_callback_faults("on_shutdown", on_shutdown),
+            *_callback_faults("health", health),
+        ]
         if faults:
             raise ConfigError(faults)
         self._members = [_Member(runtime) for runtime in runtimes]
         self._on_shutdown = tuple(on_shutdown)
+        self._health = tuple(health)
         self._started = False
         self._errors: list[Exception] = []
         self._stopping = threading.Event()
@@ -54,6 +59,16 @@ class App:
     def runtimes(self) -> tuple[Runtime, ...]:
         """The runtimes, in the order given; any thread may ask."""
         return tuple(member.runtime for member in self._members)
+
+    @property
+    def health(self) -> tuple[Check, ...]:
+        """The user's own checks, in the order given; any thread may ask."""
+        return self._health
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the runtimes have been asked to stop, or have ended; any thread may ask."""
+        return self._stopping.is_set()
 
     async def run(self) -> None:
         """Run all runtimes until they end, then call `on_shutdown`.
@@ -70,6 +85,7 @@ class App:
             raise HumusError("App.run was called before: an App runs once")
         self._started = True
         cancelled = await self._run_members()
+        self._stopping.set()
         for callback in self._on_shutdown:
             cancelled |= await self._call(callback)
         if self._errors:
@@ -201,11 +217,11 @@ def _runtime_faults(runtimes: Sequence[object]) -> list[str]:
     return faults
 
 
-def _callback_faults(callbacks: object) -> list[str]:
+def _callback_faults(argument: str, callbacks: object) -> list[str]:
     if callable(callbacks) or not isinstance(callbacks, Iterable):
-        return ["App: on_shutdown must be a list of functions"]
+        return [f"App: {argument} must be a list of functions"]
     return [
-        f"App: on_shutdown: {type(callback).__name__} cannot be called: give functions without arguments"
+        f"App: {argument}: {type(callback).__name__} cannot be called: give functions without arguments"
         for callback in callbacks
         if not callable(callback)
     ]

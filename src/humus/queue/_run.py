@@ -1,7 +1,8 @@
 """`run`: from a configuration file to an exit code.
 
-In order: load the configuration; set up logging; take the signals; call `init`; run the App; what follows `init`'s
-`yield`; close the loop; give the signals and logging back; exit. Each is undone in reverse, whatever failed.
+In order: load the configuration; set up logging; take the signals; start the health server; call `init`; run the App;
+what follows `init`'s `yield`; close the loop; close the health server; give the signals and logging back; exit. Each is
+undone in reverse, whatever failed.
 
 ====  ==========================================================================
 code  meaning
@@ -24,6 +25,7 @@ from typing import NoReturn, TypeVar, cast
 
 from humus.config import Config, Source, load
 from humus.errors import ConfigError
+from humus.health import Watch, health_server
 from humus.queue._app import App
 from humus.queue._init import Init, InitFunction, config_type
 from humus.queue._logging import logging_to_stderr, traceback_of
@@ -67,15 +69,24 @@ def _run(source: Source, init: InitFunction[C]) -> int:
         config = load(source, cast("type[C]", config_type(init)))
     except ConfigError as error:
         return _refuse(error)
-    service = _Service(Init(init, config))
+    watch = Watch()
+    service = _Service(Init(init, config), watch)
+    unasked = "health" not in config.model_fields_set
     with logging_to_stderr(config.log), stop_signals(service.stop):
         try:
-            with _bounded_closing() as closing, asyncio.Runner() as runner:
-                code = runner.run(service.serve())
-                closing(code)
-                return code
+            with health_server(config.health, watch, optional=unasked):
+                return _serve(service)
+        except ConfigError as error:
+            return _refuse(error)
         except BaseException as error:  # noqa: BLE001 - D34: a task of the user's own raised SystemExit or its like
             return _report(error)
+
+
+def _serve(service: "_Service") -> int:
+    with _bounded_closing() as closing, asyncio.Runner() as runner:
+        code = runner.run(service.serve())
+        closing(code)
+        return code
 
 
 @contextlib.contextmanager
@@ -102,8 +113,9 @@ def _bounded_closing() -> Iterator[Callable[[int], None]]:
 class _Service:
     """`init` and its App on the event loop; `stop` comes from another thread."""
 
-    def __init__(self, init: Init[C]) -> None:
+    def __init__(self, init: Init[C], watch: Watch) -> None:
         self._init = init
+        self._watch = watch
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Task[App | BaseException] | None = None
@@ -120,7 +132,7 @@ class _Service:
 
     async def serve(self) -> int:
         """Run the application; return the exit code."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = self._watch.loop = asyncio.get_running_loop()
         self._opening = asyncio.create_task(self._open())
         if self._stopping.is_set():  # before there was anything to cancel
             self._cancel_init()
@@ -162,6 +174,7 @@ class _Service:
         self._app = app
         if self._stopping.is_set():  # between init and here
             app.stop()
+        self._watch.running(app)
         code = GRACEFUL
         cancelled: asyncio.CancelledError | None = None
         try:

@@ -22,7 +22,7 @@ class Conditions:
         if name not in self._texts:
             self._log.log(logging.WARNING if warning else logging.ERROR, "%s", text)
         self._texts[name] = text
-        (self._warnings.add if warning else self._warnings.discard)(name)
+        self.weigh(name, warning=warning)
 
     def end(self, name: Hashable, text: str) -> None:
         """Note that a condition is over; logged where it was there."""
@@ -38,3 +38,11 @@ class Conditions:
     def texts(self) -> list[str]:
         """Return what is a problem, oldest first."""
         return [text for name, text in self._texts.items() if name not in self._warnings]
+
+    def warnings(self) -> list[str]:
+        """Return what is worth to be told and is no problem, oldest first."""
+        return [text for name, text in self._texts.items() if name in self._warnings]
+
+    def weigh(self, name: Hashable, *, warning: bool) -> None:
+        """Make a condition that has begun a warning, or a problem."""
+        (self._warnings.add if warning else self._warnings.discard)(name)

@@ -104,10 +104,15 @@ class Diagnosis:
         self._conditions = conditions
         self._patience = SILENT_TOO_LONG + fetch_wait
         self._joined = False
+        self._answering: set[str] = set()  # brokers that are up, by the last statistics and the errors since
 
     def texts(self) -> list[str]:
         """Return what is wrong, a line each."""
         return self._conditions.texts()
+
+    def warnings(self) -> list[str]:
+        """Return what is worth to be told while all works: one of several brokers away, no dead-letter topic yet."""
+        return self._conditions.warnings()
 
     def trouble(self, error: ReportedError, where: Where, topics: Iterable[str] = ()) -> ClientError | None:
         """Take in an error of the client, about one of these topics where it is about any.
@@ -134,6 +139,8 @@ class Diagnosis:
             self._conditions.begin(_Brokers(), str(found))
         elif broker is not None:
             self._conditions.begin(_OneBroker(broker["name"]), str(found))
+            self._answering.discard(broker["name"])
+            self._weigh()
         else:
             self._conditions.begin(_Client(found.code), str(found))
 
@@ -146,7 +153,11 @@ class Diagnosis:
     def statistics(self, text: str) -> None:
         """Take in the client's statistics: they alone tell that a connection is up again."""
         brokers = {_without_scheme(name): broker for name, broker in _decode(text).brokers.items()}
-        self._silent({name for name, broker in brokers.items() if broker.silence() >= self._patience})
+        silent = {name for name, broker in brokers.items() if broker.silence() >= self._patience}
+        self._silent(silent)
+        up = {name for name, broker in brokers.items() if broker.state == "UP" and broker.source != "logical"}
+        self._answering = up - silent
+        self._weigh()
         states = {name: broker.state for name, broker in brokers.items()}
         if "UP" not in states.values():
             return
@@ -157,6 +168,12 @@ class Diagnosis:
                 self._conditions.end(name, f"broker {name.name} answers again")
             elif name.name not in states:
                 self._conditions.end(name, f"the cluster names broker {name.name} no more")
+
+    def _weigh(self) -> None:
+        """A broker that does not answer is a problem only while no other one does."""
+        for condition in self._conditions:
+            if isinstance(condition, _OneBroker | _SilentBroker):
+                self._conditions.weigh(condition, warning=bool(self._answering))
 
     def _silent(self, names: set[str]) -> None:
         for name in sorted(names):

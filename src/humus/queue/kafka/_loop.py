@@ -492,8 +492,9 @@ class PollLoop:
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
         end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
-        problems = self._diagnosis.texts()
-        return snapshot(self._core, state, self._options.group_id, problems, end_offset, now=self._clock())
+        problems, warnings = self._diagnosis.texts(), self._diagnosis.warnings()
+        now = self._clock()
+        return snapshot(self._core, state, self._options.group_id, problems, end_offset, warnings=warnings, now=now)
 
 
 def _wake_all(workers: list[AsyncWorker]) -> None:

@@ -24,6 +24,7 @@ def snapshot(
     end_offset: Callable[[TopicPartition], int | None],
     *,
     now: float,
+    warnings: Sequence[str] = (),
 ) -> RuntimeStatus:
     """Return the state of things at `now`, in the seconds of the events. Poll thread."""
     views = sorted(core.views(), key=lambda view: view.tp)
@@ -47,7 +48,7 @@ def snapshot(
     )
     problems = [*conditions, *(problem for partition in partitions if (problem := _problem(partition)) is not None)]
     problems += [_stalled(view.stall, now) for view in views if view.stall is not None]
-    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now)
+    return RuntimeStatus(state, group_id, partitions, tuple(problems), totals, now, tuple(warnings))
 
 
 def figures(core: Assignment, status: RuntimeStatus) -> Figures:

@@ -72,8 +72,9 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeStatus:
-    """A runtime as it was a moment ago. `problems` are states that need a look, one line each: a broker away, a topic
-    that does not exist, a halted or stalled partition, a record retried for a minute.
+    """A runtime as it was a moment ago. `problems` are states that need a look, one line each: no broker, a topic
+    that does not exist, a halted or stalled partition, a record retried for a minute. `warnings` are worth to be told
+    while all works: one of several brokers away.
 
     `made_at` is when it was made, in seconds of `time.monotonic()`. The poll thread makes a new one every tenth of a
     second (later with many partitions): an old one says that this thread does not turn.
@@ -85,6 +86,7 @@ class RuntimeStatus:
     problems: tuple[str, ...] = ()
     totals: Totals = field(default_factory=Totals)
     made_at: float = field(default_factory=time.monotonic)
+    warnings: tuple[str, ...] = ()
 
     @property
     def stalled(self) -> tuple[PartitionStatus, ...]:
