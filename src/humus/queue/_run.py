@@ -1,7 +1,8 @@
 """`run`: from a configuration file to an exit code.
 
-In order: load the configuration; set up logging; take the signals; call `init`; run the App; what follows `init`'s
-`yield`; close the loop; give the signals and logging back; exit. Each is undone in reverse, whatever failed.
+In order: load the configuration; set up logging; take the signals; start telemetry; call `init`; run the App; what
+follows `init`'s `yield`; close the loop; flush telemetry; give the signals and logging back; exit. Each is undone in
+reverse, whatever failed.
 
 ====  ==========================================================================
 code  meaning
@@ -28,6 +29,7 @@ from humus.queue._app import App
 from humus.queue._init import Init, InitFunction, config_type
 from humus.queue._logging import logging_to_stderr, traceback_of
 from humus.queue._signals import end_process, stop_signals
+from humus.telemetry._setup import telemetry
 
 __all__ = ["run"]
 
@@ -70,24 +72,32 @@ def _run(source: Source, init: InitFunction[C]) -> int:
     service = _Service(Init(init, config))
     with logging_to_stderr(config.log), stop_signals(service.stop):
         try:
-            with _bounded_closing() as closing, asyncio.Runner() as runner:
-                code = runner.run(service.serve())
-                closing(code)
+            with telemetry(config.otel) as running:
+                with _bounded_closing(running.shut_down) as closing, asyncio.Runner() as runner:
+                    code = runner.run(service.serve())
+                    closing(code)
                 return code
+        except ConfigError as error:  # of telemetry: it is set up only now
+            return _refuse(error)
         except BaseException as error:  # noqa: BLE001 - D34: a task of the user's own raised SystemExit or its like
             return _report(error)
 
 
 @contextlib.contextmanager
-def _bounded_closing() -> Iterator[Callable[[int], None]]:
+def _bounded_closing(last: Callable[[], None]) -> Iterator[Callable[[int], None]]:
     """Bound the closing of the loop, which waits for tasks and for the threads of `asyncio.to_thread`, however long.
 
-    Gives a function that starts the time; when it has passed, the process ends with the code that the function got.
+    Gives a function that starts the time; when it has passed, `last` is called and the process ends with the code that
+    the function got.
     """
     timers: list[threading.Timer] = []
 
+    def cut_short(code: int) -> None:
+        last()
+        end_process(code, _LEFT_BEHIND)
+
     def closing(code: int) -> None:
-        timer = threading.Timer(CLOSING_SECONDS, end_process, (code, _LEFT_BEHIND))
+        timer = threading.Timer(CLOSING_SECONDS, cut_short, (code,))
         timer.daemon = True
         timer.start()
         timers.append(timer)

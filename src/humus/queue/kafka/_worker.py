@@ -106,6 +106,11 @@ class Worker:
         self._reported = 0.0
 
     @property
+    def group_id(self) -> str:
+        """The consumer group."""
+        return self._group_id
+
+    @property
     def deadline(self) -> float | None:
         """When the attempt in flight is cut short, in seconds of the clock."""
         return None if self._timeout is None or not self.started else self.started + self._timeout
