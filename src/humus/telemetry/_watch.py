@@ -8,6 +8,7 @@ The same for a queue that is full because of it, which the SDK reports for each 
 import logging
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -126,9 +127,9 @@ def exporters_of(provider: Any, kind: type) -> Iterator[Any]:
     The SDK keeps them in private fields, called differently for each signal and by version; their class is public.
     """
     seen: set[int] = set()
-    rest = [(provider, 0)]
+    rest = deque([(provider, 0)])
     while rest:
-        thing, depth = rest.pop()
+        thing, depth = rest.popleft()  # the nearest first, so that each is met at its least depth
         if id(thing) in seen or depth > _DEPTH:
             continue
         seen.add(id(thing))
