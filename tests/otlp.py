@@ -77,7 +77,7 @@ class Collector:
     def services(self) -> set[str]:
         """Return the names of the services that sent anything."""
         resources = [
-            getattr(resource, "resource")
+            resource.resource
             for request in list(self.requests)
             for field in ("resource_spans", "resource_metrics", "resource_logs")
             for resource in getattr(request, field, ())
@@ -115,7 +115,7 @@ def attributes(pairs: "list[KeyValue] | Any") -> dict[str, object]:
 
 def _handler(to: Collector) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the name that http.server asks for
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)

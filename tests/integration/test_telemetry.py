@@ -54,6 +54,7 @@ OTEL = """
     otel:
       file_format: "1.0"
       resource: {attributes: [{name: service.name, value: shop}]}
+      propagator: {composite: [{tracecontext: {}}, {baggage: {}}]}
       tracer_provider:
         processors:
           - batch:

@@ -150,6 +150,8 @@ def _against_the_schema(section: Any) -> Iterator[_Fault]:
             for key in wanted:
                 if key not in error.instance:
                     yield _Fault((*path, key), "is missing", missing=True)
+        elif path == ("file_format",):
+            yield _Fault(path, 'must be a string, in quotes: "1.0"')
         else:
             yield _Fault(path, _phrase(str(error.validator), wanted))
 

@@ -28,7 +28,7 @@ def event_of(record: logging.LogRecord, formatter: logging.Formatter) -> Event:
     """Take a log record apart; call it where it was logged. The formatter is what writes a traceback."""
     said: Any = record.msg
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD and name[:1] != "_"}
-    exc_info, stack, exception = record.exc_info, record.stack_info, record.exc_text or ""
+    exc_info, stack, exception = _exc_info(record.exc_info), record.stack_info, record.exc_text or ""
     if isinstance(said, dict) and "event" in said:  # structlog's ProcessorFormatter.wrap_for_formatter
         message = str(said["event"])
         fields |= {str(name): value for name, value in said.items() if name not in {"event", *_SAID_BY_LOGGING}}
@@ -36,7 +36,7 @@ def event_of(record: logging.LogRecord, formatter: logging.Formatter) -> Event:
         exception, stack = exception or said.get("exception", ""), stack or said.get("stack")
     else:
         message = record.getMessage()
-    if not exception and exc_info and exc_info[0] is not None:
+    if not exception and exc_info:
         exception = formatter.formatException(exc_info)
     for name, value in _handled_fields().items():
         fields.setdefault(name, value)
@@ -60,4 +60,6 @@ def _handled_fields() -> dict[str, object]:
 def _exc_info(given: Any) -> Any:
     if isinstance(given, BaseException):
         return type(given), given, given.__traceback__
-    return given if isinstance(given, tuple) else None
+    if given is True:  # structlog's; `logging` has looked it up itself
+        given = sys.exc_info()
+    return given if isinstance(given, tuple) and given[0] is not None else None

@@ -163,6 +163,12 @@ def _from_file(path: str, theirs: Mapping[str, Any]) -> None:
 def _configure(configuration: Any, source: str, theirs: Mapping[str, Any]) -> None:
     from opentelemetry.configuration import configure_sdk  # noqa: PLC0415
 
+    if configuration.tracer_provider is not None and configuration.propagator is None:
+        _log.warning(
+            "%s: there is no propagator, so traces do not go on from a record's producer: "
+            "add propagator: {composite: [{tracecontext: {}}, {baggage: {}}]}",
+            source,
+        )
     for signal in theirs:
         if getattr(configuration, _SECTIONS[signal]) is not None:
             setattr(configuration, _SECTIONS[signal], None)
