@@ -2,7 +2,7 @@
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,9 +108,9 @@ def collector() -> Iterator[Collector]:
         running.stop()
 
 
-def attributes(pairs: "list[KeyValue] | Any") -> dict[str, object]:
+def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
     """Return attributes as a dictionary."""
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
+    return {pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in pairs}
 
 
 def _handler(to: Collector) -> type[BaseHTTPRequestHandler]:
@@ -138,18 +138,18 @@ def _handler(to: Collector) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Services(grpc.GenericRpcHandler):  # type: ignore[misc] - grpc has no types
+class _Services(grpc.GenericRpcHandler):
     def __init__(self, to: Collector) -> None:
         self._to = to
 
-    def service(self, call: Any) -> Any:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return what handles a call."""
         for _, method, request, response in _SIGNALS.values():
-            if call.method == method:
+            if handler_call_details.method == method:
                 return grpc.unary_unary_rpc_method_handler(
                     lambda received, _context, response=response: self._received(received, response),
                     request_deserializer=request.FromString,
-                    response_serializer=lambda answer: answer.SerializeToString(),
+                    response_serializer=response.SerializeToString,
                 )
         return None
 

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +90,11 @@ def produce(broker: KafkaBroker, count: int) -> None:
     assert producer.flush(30) == 0
 
 
+def refused(collector: Collector, count: int) -> bool:
+    """Tell whether so many requests were refused."""
+    return collector.refused >= count
+
+
 def stop(service: Service) -> None:
     """Have the service stop as it should."""
     service.terminate()
@@ -163,7 +169,7 @@ def test_collector_away_and_back(tmp_path: Path, orders: KafkaBroker) -> None:
             for batch in range(2, 5):
                 produce(orders, RECORDS)
                 service.wait_for(f"handled {batch * RECORDS - 1}")
-                eventually(lambda batch=batch: received.refused >= batch, within=30)
+                eventually(partial(refused, received, batch), within=30)
             received.refuse = False
             produce(orders, RECORDS)
             service.wait_for("traces are exported again")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry._logs import SeverityNumber
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
@@ -15,7 +16,7 @@ class Exported:
     """A logger, and what was exported of it."""
 
     def __init__(self) -> None:
-        self._exporter = InMemoryLogRecordExporter()
+        self._exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(self._exporter))
         self.handler = LogExport(provider)
@@ -43,6 +44,7 @@ def test_a_record(exported: Exported) -> None:
     assert found.log_record.body == "booked 7"
     assert found.log_record.severity_number is SeverityNumber.WARN
     assert found.log_record.severity_text == "WARN"
+    assert found.instrumentation_scope is not None
     assert found.instrumentation_scope.name == "mine"
     assert dict(found.log_record.attributes or {}) == {"currency": "EUR", "amounts": (1, 2), "odd": "{1}"}
 
@@ -53,6 +55,15 @@ def test_an_exception(exported: Exported) -> None:
     attributes = dict(exported.one().log_record.attributes or {})
     assert attributes.pop("exception.stacktrace") == "ValueError: no such order"
     assert attributes == {"exception.type": "ValueError", "exception.message": "no such order"}
+
+
+def test_an_export_does_not_export_what_it_logs(exported: Exported) -> None:
+    """What an exporter logs while it exports stays here: it would be exported without end."""
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    exported.log.error("from within an export")
+    detach(token)
+    exported.log.error("from outside")
+    assert exported.one().log_record.body == "from outside"
 
 
 @pytest.mark.parametrize(

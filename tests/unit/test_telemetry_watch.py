@@ -120,7 +120,7 @@ def test_exporters_of_each_signal_are_found() -> None:
     traces, spans = TracerProvider(shutdown_on_exit=False), [InMemorySpanExporter(), InMemorySpanExporter()]
     traces.add_span_processor(BatchSpanProcessor(spans[0]))
     traces.add_span_processor(SimpleSpanProcessor(spans[1]))
-    logs, records = LoggerProvider(shutdown_on_exit=False), InMemoryLogRecordExporter()
+    logs, records = LoggerProvider(shutdown_on_exit=False), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     logs.add_log_record_processor(BatchLogRecordProcessor(records))
     points = ConsoleMetricExporter()
     metrics = MeterProvider([PeriodicExportingMetricReader(points)], shutdown_on_exit=False)
