@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -191,6 +190,8 @@ def _from_environment(wanted: Mapping[str, list[str]]) -> None:
 
 def _exporter(signal: str, name: str) -> Any:
     """Return a new exporter by the name of its entry point."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import
+
     group, variable = _environment.entry_point_group(signal), _environment.variable(signal)
     found = next(iter(entry_points(group=group, name=name)), None)
     if found is None:
