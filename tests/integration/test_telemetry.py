@@ -197,3 +197,5 @@ def test_collector_that_never_answers_does_not_hold_up_the_end(tmp_path: Path, o
             stop(service)
             assert time.monotonic() - began < 20  # 4 s for telemetry; the SDK itself would take 30 s and more
     assert "the last traces, metrics, logs did not reach their collector within 4 s" in service.output()
+    others = [line for line in service.output().splitlines() if not line.startswith(("{", "handled"))]
+    assert not others, "OpenTelemetry says no more at the process's end"

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from enum import Enum
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter, LogRecordExporter
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -17,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from humus.telemetry._watch import exporters_of, watched
 
 SDK = logging.getLogger("opentelemetry.exporter.mine")
+SHARED = logging.getLogger("opentelemetry.sdk._shared_internal")
 CLIENT = logging.getLogger("urllib3.connectionpool")
 
 
@@ -100,6 +103,7 @@ def test_a_full_queue_is_one_line(told: pytest.LogCaptureFixture) -> None:
         provider.add_span_processor(processor)
         for _ in range(500):
             provider.get_tracer("mine").start_span("book").end()
+            SHARED.debug("between two of the same, which the SDK filters itself")
         assert len(processor._batch_processor._queue) == 4  # noqa: SLF001
         assert [record.getMessage() for record in told.records if record.levelno >= logging.WARNING] == [
             "traces come faster than they go: their queue is full, and what does not fit is lost"
@@ -117,12 +121,12 @@ def test_other_lines_of_the_sdk_are_shown(exporter: Exporter, told: pytest.LogCa
 
 def test_exporters_of_each_signal_are_found() -> None:
     """The SDK keeps its exporters where we find them, in every kind of processor and reader."""
-    traces, spans = TracerProvider(shutdown_on_exit=False), [InMemorySpanExporter(), InMemorySpanExporter()]
+    traces, spans = TracerProvider(shutdown_on_exit=False), [OTLPSpanExporter(), InMemorySpanExporter()]
     traces.add_span_processor(BatchSpanProcessor(spans[0]))
     traces.add_span_processor(SimpleSpanProcessor(spans[1]))
-    logs, records = LoggerProvider(shutdown_on_exit=False), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    logs, records = LoggerProvider(shutdown_on_exit=False), OTLPLogExporter()
     logs.add_log_record_processor(BatchLogRecordProcessor(records))
-    points = ConsoleMetricExporter()
+    points = OTLPMetricExporter()
     metrics = MeterProvider([PeriodicExportingMetricReader(points)], shutdown_on_exit=False)
     try:
         assert set(exporters_of(traces, SpanExporter)) == set(spans)
