@@ -176,3 +176,25 @@ def test_a_thread_left_behind_does_not_cost_the_last_batch(tmp_path: Path) -> No
     assert code == 0
     assert "left behind" in err
     assert any('"name": "the last one"' in line for line in out)
+
+
+@pytest.mark.parametrize(
+    ("module", "shown"), [("opentelemetry.instrumentation.logging.handler", True), ("mine", False)]
+)
+def test_handlers_that_were_there(tmp_path: Path, module: str, shown: bool) -> None:
+    """A handler of the application's own is the only one; one that exports logs does not take the lines off stderr."""
+    code, _, err = run(
+        tmp_path,
+        before=f"""
+        import logging
+        class Theirs(logging.Handler):
+            __module__ = "{module}"
+            def emit(self, record):
+                pass
+        logging.getLogger().addHandler(Theirs())
+        async def process_queue(self):
+            logging.getLogger("mine").warning("careful")
+        Ending.process_queue = process_queue
+        """,
+    )
+    assert (code, "careful" in err) == (0, shown)

@@ -30,10 +30,11 @@ def traceback_of(error: BaseException) -> BaseException | None:
 def logging_to_stderr(settings: "LogSettings") -> Iterator[None]:
     """Log as the settings say for as long as the block runs.
 
-    An application that has given the root logger handlers of its own keeps them, and gets no other.
+    An application that has given the root logger handlers of its own keeps them, and gets no other. One of
+    OpenTelemetry's does not count: it exports, and shows nothing.
     """
     root = logging.getLogger()
-    handler = None if root.handlers else _handler(settings.format)
+    handler = None if any(map(_shows, root.handlers)) else _handler(settings.format)
     levels = {"": settings.level, **settings.levels}
     before = {name: logging.getLogger(name or None).level for name in levels}
     for name, level in levels.items():
@@ -48,6 +49,10 @@ def logging_to_stderr(settings: "LogSettings") -> Iterator[None]:
             handler.close()
         for name, number in before.items():
             logging.getLogger(name or None).setLevel(number)
+
+
+def _shows(handler: logging.Handler) -> bool:
+    return not type(handler).__module__.startswith("opentelemetry.")
 
 
 def _handler(form: str) -> logging.Handler:

@@ -9,6 +9,7 @@ from humus.telemetry._log_record import event_of, trace_fields
 
 __all__ = ["JsonLines", "TextLines"]
 
+_encode: Final = json.JSONEncoder(default=str, allow_nan=False).encode
 _OWN_KEYS: Final = ("timestamp", "level", "logger", "message", "trace_id", "span_id", "exception", "stack")
 _TOPIC, _PARTITION = "messaging.destination.name", "messaging.destination.partition.id"
 _OFFSET, _GROUP = "messaging.kafka.offset", "messaging.consumer.group.name"
@@ -43,7 +44,7 @@ class JsonLines(logging.Formatter):
         line |= trace_fields()
         line |= {key: text for key, text in (("exception", event.exception), ("stack", event.stack)) if text}
         try:
-            return json.dumps(line, default=str, allow_nan=False)
+            return _encode(line)
         except (ValueError, TypeError):  # not a number, a key that is no text, a loop
             plain = {key: value if isinstance(value, (str, int)) else str(value) for key, value in line.items()}
             return json.dumps(plain)
@@ -83,5 +84,4 @@ def _details(message: str, fields: dict[str, Any]) -> list[str]:
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{datetime.fromtimestamp(record.created, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
