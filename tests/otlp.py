@@ -121,7 +121,7 @@ def _handler(to: Collector) -> type[BaseHTTPRequestHandler]:
                 body = gzip.decompress(body)
             if to.refuse:
                 to.refused += 1
-                self.send_error(503)
+                self.send_error(400)  # not 503, which the SDK would try again for a while
                 return
             request, response = next(entry[2:] for entry in _SIGNALS.values() if entry[0] == self.path)
             to.requests.append(request.FromString(body))

@@ -160,7 +160,7 @@ def test_environment_over_grpc(tmp_path: Path, orders: KafkaBroker) -> None:
 def test_collector_away_and_back(tmp_path: Path, orders: KafkaBroker) -> None:
     """D70: A collector that is away is one log line, its return another, and the service works on meanwhile."""
     received = Collector()
-    environment = {"BROKERS": orders.brokers, "OTLP": received.http, "DELAY": "100", "TIMEOUT": "500"}
+    environment = {"BROKERS": orders.brokers, "OTLP": received.http, "DELAY": "100"}
     received.refuse = True
     received.start()
     try:
