@@ -17,7 +17,7 @@ from tests.kafka.admin import eventually
 __all__ = ["Service"]
 
 _WITHIN: Final = 40.0
-_OTHERS: Final = re.compile(r"HUMUS|KAFKA", re.IGNORECASE)
+_OTHERS: Final = re.compile(r"HUMUS|KAFKA|OTEL", re.IGNORECASE)
 
 
 class Service:

@@ -437,7 +437,8 @@ def test_log_section(start: Start) -> None:
             return queue.App(Ending())
         """
     process = start(
-        ENDING + textwrap.dedent(code), config="log: {level: warning, levels: {mine: INFO, mine.loud: debug}}\n"
+        ENDING + textwrap.dedent(code),
+        config="log: {level: warning, format: text, levels: {mine: INFO, mine.loud: debug}}\n",
     )
     exit_code, out, err = process.end()
     assert (exit_code, out) == (0, ["ended"])

@@ -172,8 +172,8 @@ FAULTS = {
     "discriminated": ("kafka: {store: {kind: file}}\n", "config.yaml:1: kafka.store.path: is missing"),
     "validator": ("kafka: {group_id: a b}\n", "config.yaml:1: kafka.group_id: must not contain spaces"),
     "otel": (
-        'otel: {file_format: "1.0"}\n',
-        "config.yaml:1: otel: this section is not part of this version yet: remove it",
+        'otel: {file_format: "1.0", tracer_provder: {}}\n',
+        "config.yaml:1: otel.tracer_provder: unknown key; did you mean tracer_provider?",
     ),
     "health": (
         "\nhealth: {port: 65536}\n",
@@ -184,8 +184,8 @@ FAULTS = {
         "config.yaml:1: health.prot: unknown key; did you mean port?",
     ),
     "log format": (
-        "log: {format: json}\n",
-        "config.yaml:1: log.format: JSON lines are not part of this version yet: use auto or text",
+        "log: {format: xml}\n",
+        "config.yaml:1: log.format: must be 'auto', 'json' or 'text'",
     ),
     "log level": (
         "log: {levels: {a.b: loud}}\n",
@@ -437,6 +437,8 @@ SECRET = "hunter2-very-secret"  # noqa: S105 - invented
         "orders_db: @%s",
         "orders_db: %%%s",
         "otel: %s",
+        "otel: {file_format: %s, tracer_provider: {processors: [{batch: %s}], sampler: {parent_based: %s}}}",
+        "otel: {file_format: '1.0', resource: {attributes: [{name: %s, value: {a: %s}, type: %s}]}}",
     ],
 )
 def test_values_are_never_shown(text: str) -> None:

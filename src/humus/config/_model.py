@@ -3,7 +3,6 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 __all__ = ["Config", "HealthSettings", "LogLevel", "LogSettings"]
 
@@ -12,16 +11,10 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _available_format(value: Any) -> Any:
-    if value == "json":
-        raise PydanticCustomError("not_yet", "JSON lines are not part of this version yet: use auto or text")
-    return value
+def _otel(value: Any) -> Any:
+    from humus.config._otel import checked_otel  # noqa: PLC0415 - with a schema validator; only for who has a section
 
-
-def _not_yet(value: Any) -> Any:
-    if value is not None:
-        raise PydanticCustomError("not_yet", "this section is not part of this version yet: remove it")
-    return value
+    return checked_otel(value)
 
 
 LogLevel = Annotated[Literal["critical", "error", "warning", "info", "debug"], BeforeValidator(_lower)]
@@ -31,13 +24,14 @@ LogLevel = Annotated[Literal["critical", "error", "warning", "info", "debug"], B
 class LogSettings(BaseModel):
     """The `log:` section: what is logged to stderr.
 
-    `level` holds for all loggers, `levels` for those named and below. `format`: `auto` and `text` are readable lines.
+    `level` holds for all loggers, `levels` for those named and below. `format`: `text` is readable lines, in colours on
+    a terminal; `json` is one JSON object a line; `auto` is `text` on a terminal and `json` elsewhere.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     level: LogLevel = "info"
-    format: Annotated[Literal["auto", "text"], BeforeValidator(_available_format)] = "auto"
+    format: Annotated[Literal["auto", "json", "text"], BeforeValidator(_lower)] = "auto"
     levels: dict[str, LogLevel] = Field(default_factory=dict)
 
 
@@ -57,12 +51,12 @@ class HealthSettings(BaseModel):
 class Config(BaseModel):
     """Base class of a user's configuration; add your own sections as fields.
 
-    Immutable; unknown keys are faults. `health: null` turns the health server off; without the section it listens at
-    its defaults, if they are free. `otel` is reserved: giving it is a fault in this version.
+    Immutable; unknown keys are faults. `otel` is OpenTelemetry's declarative configuration as it stands. `health: null`
+    turns the health server off; without the section it listens at its defaults, if they are free.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    otel: Annotated[None, BeforeValidator(_not_yet)] = None
+    otel: Annotated[dict[str, Any] | None, BeforeValidator(_otel)] = Field(default=None, repr=False)
     health: HealthSettings | None = HealthSettings()
     log: LogSettings = LogSettings()

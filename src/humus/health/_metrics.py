@@ -24,8 +24,11 @@ _log = logging.getLogger("humus.health")
 class Metrics:
     """The page, and the provider that feeds it where the application brings none of its own."""
 
-    def __init__(self) -> None:
-        """Raises ConfigError where the extra is missing."""
+    def __init__(self, meters: Any = None) -> None:
+        """Read `meters`, the provider that telemetry set up, or make one.
+
+        Raises ConfigError where the extra is missing.
+        """
         try:
             import prometheus_client  # noqa: PLC0415 - only for who switches it on
             from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
@@ -34,7 +37,11 @@ class Metrics:
                 f"health.metrics: needs {error.name}: pip install 'humus-queue[prometheus]', or set it to false"
             ) from None
         self._client = prometheus_client
-        self._provider = _provide(PrometheusMetricReader)
+        if meters is None:
+            self._provider = _provide(PrometheusMetricReader)
+        else:
+            meters.add_metric_reader(PrometheusMetricReader())  # shut down with the provider, by telemetry
+            self._provider = None
         self._asked: asyncio.Future[bytes | str] | None = None
 
     async def page(self, _request: Request) -> Response:

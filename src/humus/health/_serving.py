@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from humus.errors import ConfigError
 from humus.health._facts import Watch
@@ -40,13 +40,14 @@ class Settings(Protocol):
 
 @contextmanager
 def health_server(
-    settings: Settings | None, watch: Watch, *, optional: bool = False
+    settings: Settings | None, watch: Watch, *, optional: bool = False, meters: Any = None
 ) -> Iterator[tuple[str, int] | None]:
     """Serve during the block, and give the address; without settings nothing is served.
 
     Args:
         settings: where, and whether with metrics.
         watch: the application.
+        meters: the SDK's meter provider that telemetry set up, to be read for `/metrics` as well; `None` for none.
         optional: nobody asked for it by name: where the port is taken it is logged, and nothing is served.
 
     Raises:
@@ -65,7 +66,7 @@ def health_server(
             yield None
             return
         opened.callback(listener.close)
-        metrics = Metrics() if settings.metrics else None
+        metrics = Metrics(meters) if settings.metrics else None
         if metrics is not None:
             opened.callback(metrics.close)
         heartbeat = Heartbeat(watch)

@@ -1,12 +1,14 @@
-"""What `run` does to `logging`: readable lines on stderr, levels from the `log:` section, undone at the end."""
+"""What `run` does to `logging`: lines on stderr and levels as the `log:` section says, undone at the end."""
 
 import logging
-import time
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from humus.errors import HumusError, ProcessingFailed
+from humus.telemetry._log_format import JsonLines, TextLines
 
 if TYPE_CHECKING:
     from humus.config import LogSettings
@@ -28,10 +30,11 @@ def traceback_of(error: BaseException) -> BaseException | None:
 def logging_to_stderr(settings: "LogSettings") -> Iterator[None]:
     """Log as the settings say for as long as the block runs.
 
-    An application that has given the root logger handlers of its own keeps them, and gets no other.
+    An application that has given the root logger handlers of its own keeps them, and gets no other. One of
+    OpenTelemetry's does not count: it exports, and shows nothing.
     """
     root = logging.getLogger()
-    handler = None if root.handlers else _handler()
+    handler = None if any(map(_shows, root.handlers)) else _handler(settings.format)
     levels = {"": settings.level, **settings.levels}
     before = {name: logging.getLogger(name or None).level for name in levels}
     for name, level in levels.items():
@@ -48,11 +51,17 @@ def logging_to_stderr(settings: "LogSettings") -> Iterator[None]:
             logging.getLogger(name or None).setLevel(number)
 
 
-def _handler() -> logging.Handler:
+def _shows(handler: logging.Handler) -> bool:
+    return not type(handler).__module__.startswith("opentelemetry.")
+
+
+def _handler(form: str) -> logging.Handler:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     handler = logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
-    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
-    formatter.default_msec_format = "%s.%03dZ"
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
+    if form == "json" or (form == "auto" and not terminal):
+        handler.setFormatter(JsonLines())
+    else:
+        # https://no-color.org, and terminals that say that they cannot.
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        handler.setFormatter(TextLines(colour=terminal and not plain))
     return handler

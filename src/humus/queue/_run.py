@@ -1,8 +1,8 @@
 """`run`: from a configuration file to an exit code.
 
-In order: load the configuration; set up logging; take the signals; start the health server; call `init`; run the App;
-what follows `init`'s `yield`; close the loop; close the health server; give the signals and logging back; exit. Each is
-undone in reverse, whatever failed.
+In order: load the configuration; set up logging; take the signals; start telemetry; start the health server; call
+`init`; run the App; what follows `init`'s `yield`; close the loop; close the health server; flush telemetry; give the
+signals and logging back; exit. Each is undone in reverse, whatever failed.
 
 ====  ==========================================================================
 code  meaning
@@ -30,6 +30,7 @@ from humus.queue._app import App
 from humus.queue._init import Init, InitFunction, config_type
 from humus.queue._logging import logging_to_stderr, traceback_of
 from humus.queue._signals import end_process, stop_signals
+from humus.telemetry._setup import telemetry
 
 __all__ = ["run"]
 
@@ -74,31 +75,39 @@ def _run(source: Source, init: InitFunction[C]) -> int:
     unasked = "health" not in config.model_fields_set
     with logging_to_stderr(config.log), stop_signals(service.stop):
         try:
-            with health_server(config.health, watch, optional=unasked):
-                return _serve(service)
-        except ConfigError as error:
+            with (
+                telemetry(config.otel) as running,
+                health_server(config.health, watch, optional=unasked, meters=running.meters),
+            ):
+                return _serve(service, running.shut_down)
+        except ConfigError as error:  # of telemetry or the health server: they are set up only now
             return _refuse(error)
         except BaseException as error:  # noqa: BLE001 - D34: a task of the user's own raised SystemExit or its like
             return _report(error)
 
 
-def _serve(service: "_Service") -> int:
-    with _bounded_closing() as closing, asyncio.Runner() as runner:
+def _serve(service: "_Service", last: Callable[[], None]) -> int:
+    with _bounded_closing(last) as closing, asyncio.Runner() as runner:
         code = runner.run(service.serve())
         closing(code)
         return code
 
 
 @contextlib.contextmanager
-def _bounded_closing() -> Iterator[Callable[[int], None]]:
+def _bounded_closing(last: Callable[[], None]) -> Iterator[Callable[[int], None]]:
     """Bound the closing of the loop, which waits for tasks and for the threads of `asyncio.to_thread`, however long.
 
-    Gives a function that starts the time; when it has passed, the process ends with the code that the function got.
+    Gives a function that starts the time; when it has passed, `last` is called and the process ends with the code that
+    the function got.
     """
     timers: list[threading.Timer] = []
 
+    def cut_short(code: int) -> None:
+        last()
+        end_process(code, _LEFT_BEHIND)
+
     def closing(code: int) -> None:
-        timer = threading.Timer(CLOSING_SECONDS, end_process, (code, _LEFT_BEHIND))
+        timer = threading.Timer(CLOSING_SECONDS, cut_short, (code,))
         timer.daemon = True
         timer.start()
         timers.append(timer)

@@ -10,7 +10,7 @@ from typing import Protocol
 from humus.errors import OutsideProcessor
 from humus.queue.kafka._message import Message
 
-__all__ = ["Delivery", "Worklike", "current", "worker_var"]
+__all__ = ["Delivery", "Worklike", "current", "handled_fields", "worker_var"]
 
 
 class Worklike(Protocol):
@@ -18,6 +18,11 @@ class Worklike(Protocol):
 
     message: Message | None
     attempt: int
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group."""
+        ...
 
     @property
     def stopping(self) -> bool:
@@ -71,3 +76,19 @@ def current() -> Delivery:
     if worker is None or message is None:
         raise OutsideProcessor("current() was called outside a processor: no record is being handled here")
     return Delivery(message, worker.attempt, worker)
+
+
+def handled_fields() -> dict[str, object]:
+    """Return where the record stands that is being handled in this context, as fields of a log line; else nothing."""
+    worker = worker_var.get(None)
+    message = None if worker is None else worker.message
+    if worker is None or message is None:
+        return {}
+    fields: dict[str, object] = {
+        "messaging.destination.name": message.topic,
+        "messaging.destination.partition.id": str(message.partition),
+        "messaging.kafka.offset": message.offset,
+    }
+    if worker.group_id:
+        fields["messaging.consumer.group.name"] = worker.group_id
+    return fields

@@ -6,7 +6,7 @@ application's business or `humus.telemetry`'s. What no provider listens to is no
 when a runtime starts.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final
 
 from opentelemetry import metrics, trace
@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 
 from humus._version import __version__
 from humus.queue.kafka._message import TopicPartition
+from humus.telemetry import meter_provider, tracer_provider
 
 __all__ = [
     "CLIENT_ID",
@@ -126,27 +127,17 @@ def of_partition(group_id: str, tp: TopicPartition) -> dict[str, str]:
 
 # -- what is on -----------------------------------------------------------------------------------------------------
 
-_NOBODY: Final[Mapping[str, frozenset[str]]] = {
-    "trace": frozenset({"ProxyTracerProvider", "NoOpTracerProvider", "_DefaultTracerProvider"}),
-    "metrics": frozenset({"_ProxyMeterProvider", "NoOpMeterProvider"}),
-}
-"""The API's own providers, which do nothing: what is global until somebody sets another one."""
-
 
 def tracer_or_none() -> trace.Tracer | None:
     """Return the global provider's tracer, `None` where nobody set a provider that does anything."""
-    provider = trace.get_tracer_provider()
-    if type(provider).__name__ in _NOBODY["trace"]:
-        return None
-    return provider.get_tracer(_SCOPE, __version__, schema_url=_SCHEMA)
+    provider = tracer_provider()
+    return None if provider is None else provider.get_tracer(_SCOPE, __version__, schema_url=_SCHEMA)
 
 
 def meter_or_none() -> metrics.Meter | None:
     """Return the global provider's meter, `None` where nobody set a provider that does anything."""
-    provider = metrics.get_meter_provider()
-    if type(provider).__name__ in _NOBODY["metrics"]:
-        return None
-    return provider.get_meter(_SCOPE, __version__, schema_url=_SCHEMA)
+    provider = meter_provider()
+    return None if provider is None else provider.get_meter(_SCOPE, __version__, schema_url=_SCHEMA)
 
 
 # -- spans that are no record's -------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ Looked at once, when the runtime starts: what no provider listens to is not ther
 OpenTelemetry cannot have set a provider, so nothing of it is imported for it either.
 """
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from humus.queue.kafka._client_figures import ClientFigures, read_statistics
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
+from humus.telemetry import meter_provider, tracer_provider
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -26,14 +26,12 @@ __all__ = ["Telemetry", "telemetry_or_none"]
 
 def telemetry_or_none(options: Options, figures: Callable[[], Figures]) -> "Telemetry | None":
     """Return what listens to this runtime, `None` where nobody does. On the application's thread, at the start."""
-    if "opentelemetry" not in sys.modules:
+    if tracer_provider() is None and meter_provider() is None:
         return None
     from humus.queue.kafka._instruments import tracer_or_none  # noqa: PLC0415 - only for who has it already
     from humus.queue.kafka._meters import meters_or_none  # noqa: PLC0415
 
     tracer, meters = tracer_or_none(), meters_or_none()
-    if tracer is None and meters is None:
-        return None
     client_meters = None
     if options.client_metrics:
         from humus.queue.kafka._client_meters import client_meters_or_none  # noqa: PLC0415

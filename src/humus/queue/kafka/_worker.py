@@ -147,6 +147,11 @@ class Worker:
         self._refusal: Refusal | None = None  # the last one of a dead letter
 
     @property
+    def group_id(self) -> str:
+        """The consumer group."""
+        return self._group_id
+
+    @property
     def deadline(self) -> float | None:
         """When the attempt in flight is cut short, in seconds of the clock."""
         return None if self._timeout is None or not self.started else self.started + self._timeout
