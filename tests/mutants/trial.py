@@ -68,7 +68,7 @@ def try_out(mutant: Mutant, *, source: Path = SRC, timeout: float = TIMEOUT) -> 
             copy = _copy(source, Path(folder), mutant)
         except Stale as stale:
             return Result(mutant, Verdict.STALE, str(stale), time.monotonic() - began)
-        run = _run([mutant.killed_by], copy, Path(folder), timeout)
+        run = _run(["-x", mutant.killed_by], copy, Path(folder), timeout)  # one failure is enough
     verdict, why = _judge(mutant, run)
     return Result(mutant, verdict, why, time.monotonic() - began)
 
@@ -102,12 +102,12 @@ def _copy(source: Path, folder: Path, mutant: Mutant | None) -> Path:
     return copy
 
 
-def _run(tests: list[str], source: Path, folder: Path, timeout: float) -> _Run:
+def _run(arguments: list[str], source: Path, folder: Path, timeout: float) -> _Run:
     report = folder / "report"
     report.touch()
     path = [str(source), *filter(None, [os.environ.get("PYTHONPATH")])]  # before what is installed
     process = subprocess.Popen(  # noqa: S603 - pytest, on tests of ours
-        [sys.executable, "-m", "pytest", "-p", "tests.mutants.witness", "-p", "no:cacheprovider", "-q", *tests],
+        [sys.executable, "-m", "pytest", "-p", "tests.mutants.witness", "-p", "no:cacheprovider", "-q", *arguments],
         cwd=_ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), REPORT: str(report), SOURCE: str(source)},
         stdout=subprocess.PIPE,

@@ -221,7 +221,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         name="payload-in-the-message",
-        clause="D32",
+        clause="D34",
         breaks="what pydantic says of a record, which repeats it, is logged, shown and written to a dead letter",
         file="humus/queue/_describe.py",
         text="_without_input(error) if _is_validation_error(error) else str(error)",
