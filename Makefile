@@ -15,7 +15,7 @@ ARGS ?=
 SEEDS ?= 100000
 START ?= 0
 
-.PHONY: help demo test check simulate bench chaos clean lock
+.PHONY: help demo test check simulate bench chaos mutants clean lock
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/.dev $(VENV)/.demo ## lint, format and types: ruff, mypy, pyright
 
 simulate: $(VENV)/.dev ## run the core through simulated storms: SEEDS=1000000 START=0; ARGS=--help says more
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --start $(START) $(ARGS)
+
+mutants: $(VENV)/.dev ## put faults into the source, one at a time: each must fail its test; ARGS=--help says more
+	@$(PY) -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.dev ## measure against the bare client on a real Apache Kafka
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution

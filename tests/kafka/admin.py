@@ -115,7 +115,8 @@ class Admin:
             if group not in self._readers:
                 own = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
                 self._readers[group] = Consumer({"bootstrap.servers": self._bootstrap, **own})
-            found = self._readers[group].committed(wanted, timeout=_WITHIN)
+            reader = self._readers[group]
+            found = _of_coordinator(lambda: reader.committed(wanted, timeout=_WITHIN))
         return {at.partition: at.offset for at in found if at.offset >= 0}
 
     def close(self) -> None:
@@ -130,12 +131,15 @@ class Admin:
 
     def members(self, group: str) -> Sequence[MemberDescription]:
         """Return the group's members as its coordinator sees them."""
-        return tuple(_of_coordinator(lambda: self._client.describe_consumer_groups([group])).members)
+        return tuple(self._described(group).members)
 
     def state(self, group: str) -> ConsumerGroupState:
         """Return the group's state."""
-        found: ConsumerGroupState = _of_coordinator(lambda: self._client.describe_consumer_groups([group])).state
+        found: ConsumerGroupState = self._described(group).state
         return found
+
+    def _described(self, group: str) -> Any:
+        return _of_coordinator(lambda: _answer(self._client.describe_consumer_groups([group])))
 
     def allow(self, user: str, kind: ResourceType, name: str, *operations: AclOperation) -> None:
         """Grant a user of the SASL listener operations on one topic or group."""
@@ -156,12 +160,12 @@ def _answer(futures: "Mapping[Any, Future[Any]]") -> Any:
     return future.result(_WITHIN)
 
 
-def _of_coordinator(ask: "Callable[[], Mapping[Any, Future[Any]]]") -> Any:
+def _of_coordinator(ask: Callable[[], T]) -> T:
     """Ask again while the group's coordinator moves or has only just begun."""
     deadline = time.monotonic() + _WITHIN
     while True:
         try:
-            return _answer(ask())
+            return ask()
         except KafkaException as error:
             if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
                 raise

@@ -713,6 +713,37 @@ def test_the_offsets_that_are_lost_are_written_as_ranges(core: Core) -> None:
     assert "3 committed records are not handled and lost: offsets 5-6, 9" in notices(core.commands())
 
 
+# -- the buffer, and the watch for what is stuck ------------------------------------------------------------------
+
+
+def test_handled_records_leave_the_buffer(core: Core) -> None:
+    """D50: what the worker has handled makes room, piece by piece, and at the end nothing is left in the books."""
+    core.assigned([A], 0.0)
+    core.received(A, piece([0, 1, 2], size=300))
+    core.received(A, piece([3, 4], size=200))
+    core.moved(core.key(), 3, 0.1)
+    assert (core.flow.records, core.flow.size) == (2, 200)
+    core.moved(core.key(), 5, 0.2)
+    assert (core.flow.records, core.flow.size) == (0, 0)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_is_with_a_worker_is_no_stall(busy: bool) -> None:
+    """D72: while a handler runs the cluster is not asked about its partition, and it is never reported stuck."""
+    core = Core()
+    core.stalls = Stalls(60.0)
+    core.begin(A)
+    core.moved(core.key(), 4 if busy else 5, 0.0)
+    said: list[Command] = []
+    for now in range(1, 200):
+        commands = core.at(float(now))
+        said += commands
+        for ask in of(AskEnds, commands):
+            core.told(ask.keys, {A: Ends(0, 9, 5)}, float(now))
+    assert bool(of(AskEnds, said)) is not busy
+    assert ("stalled for" in notices(said)) is not busy
+
+
 # -- what the cluster is asked ------------------------------------------------------------------------------------
 
 

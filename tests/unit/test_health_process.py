@@ -60,7 +60,7 @@ def app(counter: str = "pass", before: str = "pass") -> str:
 
 def address_of(service: Service) -> str:
     """Return where the service said that its health server is."""
-    found = re.search(r"health server: (http://\S+)", service.output())
+    found = re.search(r"health server: (http://[\w.:]+)", service.output())
     assert found, service.output()
     return found[1]
 

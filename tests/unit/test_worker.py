@@ -47,7 +47,7 @@ def run(
         worker.drain(finish=True)
     while True:
         event = said.get(timeout=WITHIN)
-        if isinstance(event, WorkerDone | Halted):
+        if isinstance(event, WorkerDone | Halted | Fatal):
             return event
 
 
@@ -139,6 +139,39 @@ def test_a_drain_ends_the_wait_before_a_retry(kind: str) -> None:
     assert last == WorkerDone(KEY, 7)
 
 
+@both
+def test_a_record_inherits_no_attempts(kind: str) -> None:
+    """D30: each record has all its attempts, also behind one that took nearly all of its own."""
+    workers: list[Worker] = []
+    attempts: list[tuple[int, int]] = []
+
+    def process(msg: kafka.Message) -> None:
+        attempts.append((msg.offset, workers[0].attempt))
+        if workers[0].attempt < 3:
+            raise RuntimeError("not yet")
+
+    retry = kafka.Retry(max_attempts=3, initial=0)
+    last = run(subscribe(kind, process, retry=retry), [piece([0, 1])], workers.append)
+    assert attempts == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert last == WorkerDone(KEY, 2)
+
+
+@both
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_what_ends_the_runtime_leaves_its_record_unhandled(kind: str, error: BaseException) -> None:
+    """D34: it is tried once, whatever the retry says; the last word names it, and the position stays at it."""
+    tries: list[int] = []
+
+    def process(msg: kafka.Message) -> None:
+        tries.append(msg.offset)
+        if msg.offset == 4 and tries.count(4) == 1:
+            raise error
+
+    last = run(subscribe(kind, process, retry=kafka.Retry(initial=0), on_failure=kafka.skip()), [piece([3, 4, 5])])
+    assert tries == [3, 4]
+    assert last == Fatal(KEY, 4, 4, error)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until the condition holds; the caller bounds the time."""
     while not condition():  # noqa: ASYNC110 - nothing in a worker signals what a test waits for
@@ -181,8 +214,9 @@ def test_a_handler_that_cancels_itself_has_failed() -> None:
     async def nothing(_worker: AsyncWorker) -> None:
         pass
 
-    failing, last = run_beside(processor, nothing)
+    said = run_beside(processor, nothing)
     assert tries == [0, 1, 1, 2, 3]
+    failing, last = said
     assert isinstance(failing, Failing)
     assert (failing.failure.offset, failing.failure.error_type) == (1, "asyncio.exceptions.CancelledError")
     assert last == WorkerDone(KEY, 4)
