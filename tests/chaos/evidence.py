@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.chaos.crew import Group
-from tests.chaos.member import NOTE, STARTED
+from tests.chaos.member import DONE, NOTE, STARTED
 from tests.chaos.plan import Fault
 from tests.chaos.source import KEYS, Source
 from tests.integration.commit_log import commits
@@ -119,24 +119,25 @@ def _of_group(kafka: Kafka, group: Group, kafka_says: Mapping[int, GroupOffset])
 
 def read_notes(pid: int, notes: bytes, attempts: defaultdict[tuple[int, int], list[Attempt]]) -> Iterable[str]:
     """Read a member's notes into `attempts`; return what it did side by side and should not have."""
-    in_hand: dict[int, tuple[int, Attempt]] = {}
+    in_hand: dict[int, int] = {}  # partition -> offset
+    last: dict[int, Attempt] = {}
     overlaps = []
     whole = len(notes) - len(notes) % NOTE.size  # it may have been killed within a note
     for at, offset, number, partition, what, attempt in NOTE.iter_unpack(notes[:whole]):
-        held = in_hand.get(partition)
-        if what == STARTED and attempt > 1 and held is not None and held[0] == offset:
-            held[1].sends += 1
-        elif what == STARTED:
+        held = in_hand.pop(partition, None)
+        if what == STARTED:
             if held is not None:
-                overlaps.append(f"process {pid}, partition {partition}: {offset} began while {held[0]} was in hand")
-            in_hand[partition] = (offset, begun := Attempt(pid, number, at))
-            attempts[partition, offset].append(begun)
-        else:
-            if held is None or held[0] != offset:
-                overlaps.append(f"process {pid}, partition {partition}: {offset} was done without being in hand")
-                continue
-            held[1].done = at
-            del in_hand[partition]
+                overlaps.append(f"process {pid}, partition {partition}: {offset} began while {held} was in hand")
+            in_hand[partition] = offset
+            if attempt > 1:
+                last[partition].sends += 1
+            else:
+                last[partition] = Attempt(pid, number, at)
+                attempts[partition, offset].append(last[partition])
+        elif held != offset:
+            overlaps.append(f"process {pid}, partition {partition}: {offset} ended while {held} was in hand")
+        elif what == DONE:
+            last[partition].done = at
     return overlaps
 
 

@@ -24,7 +24,7 @@ from humus.queue import kafka
 
 NOTE = struct.Struct("<qqqhhi")
 """When in ns, offset, the record's number, partition, what, attempt."""
-STARTED, DONE = 0, 1
+STARTED, DONE, GAVE_UP = 0, 1, 2
 
 _LINGER_MS = 20
 _REQUEST_TIMEOUT_MS = 10_000
@@ -78,8 +78,12 @@ class AsyncProcessor:
     async def process(self, msg: kafka.Message) -> None:
         """Handle one record."""
         self._notes.note(STARTED, msg)
-        if self._next is not None:
-            await self._next.send(msg)
+        try:
+            if self._next is not None:
+                await self._next.send(msg)
+        except BaseException:  # it failed and comes again, or the partition has left
+            self._notes.note(GAVE_UP, msg)
+            raise
         self._notes.note(DONE, msg)
 
 
@@ -92,8 +96,12 @@ class DefProcessor:
     def process(self, msg: kafka.Message) -> None:
         """Handle one record."""
         self._notes.note(STARTED, msg)
-        if self._next is not None:
-            self._next.send_from_thread(msg)
+        try:
+            if self._next is not None:
+                self._next.send_from_thread(msg)
+        except BaseException:  # it failed and comes again, or the partition has left
+            self._notes.note(GAVE_UP, msg)
+            raise
         self._notes.note(DONE, msg)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.evidence import Attempt, Committed, Evidence, GroupEvidence, Happened, read_notes
-from tests.chaos.member import DONE, NOTE, STARTED
+from tests.chaos.member import DONE, GAVE_UP, NOTE, STARTED
 from tests.chaos.plan import Fault
 from tests.chaos.report import report
 from tests.chaos.verdict import Verdict, judge
@@ -257,14 +257,22 @@ def notes(*of: tuple[int, int, int]) -> bytes:
 def test_notes_are_read() -> None:
     """A start and an end make an attempt, a retry belongs to it, and a note that was cut off is left out."""
     attempts: defaultdict[tuple[int, int], list[Attempt]] = defaultdict(list)
-    text = notes((0, STARTED, 1), (0, STARTED, 2), (0, DONE, 2), (1, STARTED, 1))
+    text = notes((0, STARTED, 1), (0, GAVE_UP, 1), (0, STARTED, 2), (0, DONE, 2), (1, STARTED, 1))
     assert list(read_notes(A, text + struct.pack("<q", 1), attempts)) == []
     assert attempts == {
-        (0, 0): [Attempt(A, 0, START, START + 2 * MS, sends=2)],
-        (0, 1): [Attempt(A, 1, START + 3 * MS)],
+        (0, 0): [Attempt(A, 0, START, START + 3 * MS, sends=2)],
+        (0, 1): [Attempt(A, 1, START + 4 * MS)],
     }
 
 
 def test_two_records_in_hand_are_noticed() -> None:
     """A process that begins a record of a partition while it has another one in hand is found (D1, D42)."""
     assert list(read_notes(A, notes((0, STARTED, 1), (1, STARTED, 1)), defaultdict(list)))
+
+
+def test_a_record_given_up_is_not_in_hand() -> None:
+    """A handler that was cancelled as its partition left is no overlap, when the partition comes back."""
+    text = notes((0, STARTED, 1), (0, GAVE_UP, 1), (0, STARTED, 1), (0, DONE, 1))
+    attempts: defaultdict[tuple[int, int], list[Attempt]] = defaultdict(list)
+    assert list(read_notes(A, text, attempts)) == []
+    assert [attempt.done for attempt in attempts[0, 0]] == [None, START + 3 * MS]
