@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 from flights_check import Account, Report, account, faults, handled_once, merge
 from flights_data import FLIGHTS, DataSetMissing, find_file
 from flights_group import Member, MemberFailed
+from flights_letters import LETTER_PARTITIONS, LETTERS, Letter, count_letters, read_letter
 from flights_screen import Screen
 from flights_topic import PARTITIONS, TOPIC, Writer, WritingFailed
 from rich.console import Console
@@ -160,8 +162,17 @@ class Demo:
         self.screen.progress(handled, self.total, self.writer.written, self.members)
 
 
-def uncommitted(broker: KafkaBroker, written: Mapping[int, int]) -> int:
-    """Ask the broker how many records the group has not committed.
+@dataclass(frozen=True, slots=True)
+class Afterwards:
+    """What the broker says when all is over: records that the group has not committed, and the dead letters."""
+
+    uncommitted: int
+    letters: int
+    letter: Letter | None
+
+
+def ask(broker: KafkaBroker, written: Mapping[int, int]) -> Afterwards:
+    """Ask the broker what is left, with a client of its own.
 
     Raises:
         WritingFailed: the broker dropped records.
@@ -172,12 +183,13 @@ def uncommitted(broker: KafkaBroker, written: Mapping[int, int]) -> int:
         if any(asking.get_watermark_offsets(place, _CLIENT_SECONDS)[0] for place in places):
             raise WritingFailed("the embedded broker dropped records: a partition does not start at offset 0 any more")
         committed = asking.committed(places, _CLIENT_SECONDS)
-        return sum(written.values()) - sum(max(0, place.offset) for place in committed)
+        open_records = sum(written.values()) - sum(max(0, place.offset) for place in committed)
+        return Afterwards(open_records, count_letters(asking), read_letter(asking))
     finally:
         asking.close()
 
 
-def judge(demo: Demo, open_records: int) -> list[str]:
+def judge(demo: Demo, afterwards: Afterwards) -> list[str]:
     """Show the results and return what is wrong with them."""
     truth, written = demo.writer.truth, demo.writer.records
     said = [member.testimony for member in demo.members]
@@ -190,22 +202,29 @@ def judge(demo: Demo, open_records: int) -> list[str]:
             "consumed": f"{result.handled:,}",
             "processed": f"{processed:,}",
             "rejected (no departure time)": f"{rejected:,}",
+            f"dead letters in {LETTERS}": f"{afterwards.letters:,}",
             "lost": f"{result.lost:,}",
             "twice": f"{result.twice:,}",
-            "not committed": f"{open_records:,}",
+            "not committed": f"{afterwards.uncommitted:,}",
             "rebalances that members saw": f"{sum(each.rebalances for each in said):,}",
             "msg/s, rebalances included": f"{result.handled / max(demo.seconds_of_flow, _TICK_SECONDS):,.0f}",
         }
     )
+    if afterwards.letter is not None:
+        screen.letter(afterwards.letter)
     counted = {
         "records written": (sum(written.values()), demo.total),
         "records lost": (result.lost, 0),
         "records handled twice": (result.twice, 0),
         "records processed": (processed, truth.departed),
         "records rejected": (rejected, truth.cancelled),
-        "records not committed": (open_records, 0),
+        "records not committed": (afterwards.uncommitted, 0),
+        "dead letters": (afterwards.letters, truth.cancelled),
         "records handled, as the runtimes count them": (sum(each.runtime_handled for each in said), truth.total),
-        "records skipped, as the runtimes count them": (sum(each.runtime_skipped for each in said), truth.cancelled),
+        "dead letters, as the runtimes count them": (
+            sum(each.runtime_dead_lettered for each in said),
+            truth.cancelled,
+        ),
     }
     return faults(truth, counted, demo.reports)
 
@@ -221,14 +240,16 @@ def run(console: Console, total: int) -> int:
         return EXIT_USAGE
     with (
         tempfile.TemporaryDirectory(prefix="humus-flights-") as folder,
-        kafka_broker(topics={TOPIC: PARTITIONS}, heartbeat_interval=HEARTBEAT_SECONDS) as broker,
+        kafka_broker(
+            topics={TOPIC: PARTITIONS, LETTERS: LETTER_PARTITIONS}, heartbeat_interval=HEARTBEAT_SECONDS
+        ) as broker,
     ):
         screen.event(f"embedded broker on {broker.brokers}, topic {TOPIC} with {PARTITIONS} partitions")
         demo = Demo(screen, broker, Writer(broker.brokers, file, total), total, Path(folder))
         try:
             with screen.running():
                 demo.play()
-            wrong = judge(demo, uncommitted(broker, demo.writer.records))
+            wrong = judge(demo, ask(broker, demo.writer.records))
         except (MemberFailed, WritingFailed, Standstill, HumusError) as error:
             wrong = [str(error)]
         finally:

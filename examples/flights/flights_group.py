@@ -32,7 +32,7 @@ class Testimony:
     partitions: frozenset[int] = frozenset()
     rebalances: int = 0
     runtime_handled: int = 0
-    runtime_skipped: int = 0
+    runtime_dead_lettered: int = 0
 
     @property
     def handled(self) -> int:
@@ -116,7 +116,7 @@ class Member:
                 partitions=frozenset(said["partitions"]),
                 rebalances=said["rebalances"],
                 runtime_handled=said["runtime_handled"],
-                runtime_skipped=said["runtime_skipped"],
+                runtime_dead_lettered=said["runtime_dead_lettered"],
             )
 
     def _last_words(self) -> str:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from flights_check import Report, add_up
 from flights_group import Member
+from flights_letters import Letter
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -71,6 +72,18 @@ class Screen:
             table.add_row(carrier, airport, f"{flights:,}", f"{minutes:,}", f"{minutes / flights:.1f}")
         if len(by_minutes) > _TOP_ROUTES:
             table.caption = f"and {len(by_minutes) - _TOP_ROUTES} more"
+        self.console.print(table)
+
+    def letter(self, letter: Letter) -> None:
+        """Print one dead letter: the record as it was, and what the runtime says of it."""
+        table = Table(title="One of the dead letters", title_justify="left", show_header=False)
+        table.add_column()
+        table.add_column(overflow="fold")
+        table.add_row("key", Text(letter.key))
+        table.add_row("value", Text(letter.value))
+        for name, value in letter.headers.items():
+            lines = value.strip().splitlines() or [""]
+            table.add_row(name, Text(lines[-1].strip() if len(lines) > 1 else lines[0]))
         self.console.print(table)
 
     def runtime(self, rows: Mapping[str, str]) -> None:

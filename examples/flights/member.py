@@ -51,7 +51,7 @@ class Witness:
             "partitions": [p.partition for p in status.partitions],
             "rebalances": status.rebalances,
             "runtime_handled": status.totals.handled,
-            "runtime_skipped": status.totals.skipped,
+            "runtime_dead_lettered": status.totals.dead_lettered,
         }
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()

@@ -38,6 +38,20 @@ def test_nothing_is_lost_and_nothing_comes_twice() -> None:
     assert "12 moved to member-2" in done.stdout
 
 
+def test_a_flight_that_never_departed_is_a_dead_letter() -> None:
+    """D32: every rejected flight is in the dead-letter topic, and one is shown with what the runtime says of it."""
+    done = run("--records", "5000")
+
+    assert done.returncode == 0, done.stdout
+    cells = (line.split("│")[1:3] for line in done.stdout.splitlines() if "│" in line)
+    said = {name.strip(): value.strip() for name, value in (cell for cell in cells if len(cell) == 2)}
+    assert said["dead letters in flights.dlt"] == said["rejected (no departure time)"] != "0"
+    assert said["humus.dlt.original.topic"] == "flights"
+    assert said["humus.dlt.group"] == "flight-delays"
+    assert said["humus.dlt.exception.type"] == "humus.queue.kafka.Reject"
+    assert said["humus.dlt.exception.message"] == "it never departed"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["--records", "0"], "not between 1 and 336,776"), (["--records", "x"], "invalid"), (["--fast"], "unrecognized")],
