@@ -16,9 +16,9 @@ from tests.integration.process import Service
 from tests.kafka.admin import eventually
 from tests.otlp import Collector, attributes, collector
 
-SPANS: Final = {"book"}
-"""Names of spans that must have arrived; the runtime's own belong here as well."""
-METRICS: Final = {"orders.booked"}
+SPANS: Final = {"book", "process orders", "commit orders"}
+"""Names of spans that must have arrived: the application's, and the runtime's own."""
+METRICS: Final = {"orders.booked", "messaging.process.duration", "humus.messages.handled", "humus.rebalances"}
 RECORDS: Final = 5
 APP = """
     import logging
@@ -107,9 +107,14 @@ def check(received: Collector) -> None:
     spans = received.spans()
     assert {span.name for span in spans} >= SPANS
     assert sum(span.name == "book" for span in spans) == RECORDS
+    processed = {span.span_id for span in spans if span.name == "process orders"}
+    assert len(processed) == RECORDS
+    assert {span.parent_span_id for span in spans if span.name == "book"} == processed
     metrics = received.metrics()
     assert metrics.keys() >= METRICS
     assert sum(point.as_int for point in metrics["orders.booked"].sum.data_points) == RECORDS
+    assert sum(point.count for point in metrics["messaging.process.duration"].histogram.data_points) == RECORDS
+    assert sum(point.as_int for point in metrics["humus.messages.handled"].sum.data_points) == RECORDS
     lines = received.logs()
     assert any(line.body.string_value == "the last line" for line in lines)
     booked = {line.body.string_value: line for line in lines if line.body.string_value.startswith("booked")}
@@ -135,7 +140,7 @@ def test_section_with_the_last_batch_after_sigterm(tmp_path: Path, orders: Kafka
             stop(service)
         check(received)
     lines = [json.loads(line) for line in service.output().splitlines() if line.startswith("{")]
-    spans = {span.trace_id.hex(): span.span_id.hex() for span in received.spans()}
+    spans = {span.trace_id.hex(): span.span_id.hex() for span in received.spans() if span.name == "book"}
     booked = [line for line in lines if line["logger"] == "mine" and line["message"].startswith("booked")]
     assert {line["trace_id"]: line["span_id"] for line in booked} == spans
     assert [line["messaging.kafka.offset"] for line in booked] == list(range(RECORDS))
