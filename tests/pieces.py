@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import Piece
+from humus.queue.kafka._partition import Key, Partition, Piece
+from humus.queue.kafka._subscription import Semantic
 
-__all__ = ["Record", "offsets_of", "piece", "tp_of"]
+__all__ = ["Record", "begun", "offsets_of", "piece", "tp_of"]
 
 
 class Record:
@@ -58,6 +59,13 @@ def piece(offsets: Sequence[int], size: int | None = None, leader_epoch: int = -
 def offsets_of(*pieces: Piece) -> list[int]:
     """Return the offsets of all records in these pieces, in order."""
     return [record.offset() for one in pieces for record in one.records]
+
+
+def begun(semantic: Semantic, number: int = 0, epoch: int = 1) -> Partition:
+    """Make a partition that begins at offset 0."""
+    partition = Partition(Key(tp_of(number), epoch), semantic)
+    partition.start = 0
+    return partition
 
 
 def tp_of(partition: int = 0, topic: str = "orders") -> TopicPartition:

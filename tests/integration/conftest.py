@@ -16,7 +16,7 @@ class MakeRuntime(Protocol):
     """The fixture `runtime`."""
 
     def __call__(self, *subscriptions: Subscription, **options: Any) -> Runtime:
-        """Make a member of the test's group on the test's Kafka; `options` as the runtime's own."""
+        """Make a member of the test's group, on the test's Kafka or `brokers`; `options` as the runtime's own."""
         ...
 
 
@@ -41,7 +41,8 @@ def runtime(kafka: Kafka, group: str, protocol: service.Protocol) -> MakeRuntime
     """Make members of the test's group, with session time-outs that suit a test."""
 
     def make(*subscriptions: Subscription, **options: Any) -> Runtime:
-        return Runtime(kafka.bootstrap, group, *subscriptions, **{**defaults(protocol), **options})
+        brokers = options.pop("brokers", kafka.bootstrap)
+        return Runtime(brokers, group, *subscriptions, **{**defaults(protocol), **options})
 
     return make
 

@@ -15,8 +15,9 @@ from typing import Any, Final, Self, TypeVar
 
 from tests.kafka.properties import HOST, Place
 
-__all__ = ["CONSUMER_HEARTBEAT", "HEARTBEAT", "OFFSET_COMMIT", "Proxy"]
+__all__ = ["CONSUMER_HEARTBEAT", "HEARTBEAT", "LIST_OFFSETS", "OFFSET_COMMIT", "Proxy"]
 
+LIST_OFFSETS: Final = 2
 OFFSET_COMMIT: Final = 8
 HEARTBEAT: Final = 12
 CONSUMER_HEARTBEAT: Final = 68
@@ -47,6 +48,8 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._swallow: frozenset[int] = frozenset()
+        self._hold: frozenset[int] = frozenset()
+        self._let_go = asyncio.Event()
         self._rate = 0
 
     def __enter__(self) -> Self:
@@ -86,13 +89,26 @@ class Proxy:
         """Drop the answers to these kinds of requests: the broker does what it is asked, and nobody hears of it."""
         self._do(self._set(swallow=frozenset(kinds)))
 
+    def hold_back(self, *kinds: int) -> None:
+        """Keep the answers to these kinds of requests, and what comes behind them, until the next call."""
+        self._do(self._set(hold=frozenset(kinds)))
+
     # -- on the loop --------------------------------------------------------------------------------------------
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_WITHIN)
 
-    async def _set(self, *, flowing: bool = True, rate: int = 0, swallow: frozenset[int] = frozenset()) -> None:
-        self._rate, self._swallow = rate, swallow
+    async def _set(
+        self,
+        *,
+        flowing: bool = True,
+        rate: int = 0,
+        swallow: frozenset[int] = frozenset(),
+        hold: frozenset[int] = frozenset(),
+    ) -> None:
+        self._rate, self._swallow, self._hold = rate, swallow, hold
+        self._let_go.set()
+        self._let_go = asyncio.Event()
         if flowing:
             self._flowing.set()
         else:
@@ -159,7 +175,10 @@ class Proxy:
     async def _answers(self, broker: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: dict[int, int]) -> None:
         while frame := await _frame(broker):
             (number,) = struct.unpack_from(">i", frame, 4)
-            if asked.pop(number, None) in self._swallow:
+            kind = asked.pop(number, None)
+            while kind in self._hold:
+                await self._let_go.wait()
+            if kind in self._swallow:
                 self.swallowed += 1
             else:
                 await self._pass(frame, writer)

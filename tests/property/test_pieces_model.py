@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.pieces import offsets_of, piece, tp_of
+from tests.pieces import begun, offsets_of, piece
 
-from humus.queue.kafka._partition import MAX_CHUNK, Key, Partition, Piece
+from humus.queue.kafka._partition import MAX_CHUNK, Piece
 from humus.queue.kafka._subscription import Semantic
 
 batches = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10_000)), min_size=2, max_size=40)
@@ -52,7 +52,7 @@ def test_at_most_once_hands_each_record_over_once_and_in_order(
     drawn: list[list[tuple[int, int]]], data: st.DataObject
 ) -> None:
     """D20 D22: through all chunks and refusals each record reaches the worker once, in order, behind its commit."""
-    partition = Partition(Key(tp_of(), 1), Semantic.AT_MOST_ONCE)
+    partition = begun(Semantic.AT_MOST_ONCE)
     received: list[int] = []
     got: list[int] = []
     size = freed = 0
@@ -90,7 +90,7 @@ def test_a_partition_accounts_for_every_record_and_byte(
     drawn: list[list[tuple[int, int]]], data: st.DataObject
 ) -> None:
     """D50: what comes in is set free once, whatever way the partition ends; what is handled is counted once."""
-    partition = Partition(Key(tp_of(), 1), Semantic.AT_LEAST_ONCE)
+    partition = begun(Semantic.AT_LEAST_ONCE)
     taken = freed = records = 0
     at, end = 0, 0
     for batch in drawn:

@@ -21,6 +21,7 @@ GENTLE = (
         "revoked while a record is tried again or waits",
     ),
     *("revoked while stopping", "stop during a revoke"),
+    *("a record of the past", "nobody says where a partition begins"),
 )
 STORMY = (
     *GENTLE,

@@ -2,7 +2,7 @@
 # ruff: noqa: SLF001 - a fault is put where the core decides
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -20,7 +20,7 @@ from humus.queue.kafka._commits import Commits
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._offsets import Offsets
-from humus.queue.kafka._partition import Partition, Piece, State
+from humus.queue.kafka._partition import Key, Partition, Piece, Start, State
 from humus.queue.kafka._subscription import Semantic
 
 MOST_SEEDS = 3000
@@ -244,6 +244,38 @@ def commits_half_as_often(patch: Patch) -> None:
     patch.setattr(Commits, "__init__", wrong)
 
 
+def takes_what_is_below_the_start(patch: Patch) -> None:
+    """An epoch begins with whatever record comes first."""
+    right = Partition.receive
+
+    def wrong(partition: Partition, piece: Piece) -> Piece | None:
+        partition.start = None if partition.start is None else 0
+        return right(partition, piece)
+
+    patch.setattr(Partition, "receive", wrong)
+
+
+def trusts_the_clients_first_position(patch: Patch) -> None:
+    """An epoch begins where the client says that it is, also where that is behind a record of the past."""
+    right = Partition.client_at
+
+    def wrong(partition: Partition, position: int) -> None:
+        partition.start = 0
+        right(partition, position)
+
+    patch.setattr(Partition, "client_at", wrong)
+
+
+def asks_once_where_it_begins(patch: Patch) -> None:
+    """Where nobody answers, a partition is never begun."""
+    right = Assignment.started
+
+    def wrong(core: Assignment, asked: Iterable[Key], starts: Mapping[TopicPartition, Start], now: float) -> None:
+        right(core, [key for key in asked if key.tp in starts], starts, now)
+
+    patch.setattr(Assignment, "started", wrong)
+
+
 FAULTS: dict[Fault, set[str]] = {
     commits_one_too_far: {"D10"},
     commits_what_was_received: {"D10"},
@@ -256,7 +288,7 @@ FAULTS: dict[Fault, set[str]] = {
     waits_for_a_ghost_for_ever: {"D72"},
     handles_before_the_commit: {"D20"},
     commits_three_chunks_ahead: {"D21"},
-    hands_over_a_refused_chunk: {"D20", "D40"},
+    hands_over_a_refused_chunk: {"D11", "D20", "D40"},
     drops_a_refused_chunk: {"D50", "D72"},
     never_tries_a_commit_again: {"D11", "D72"},
     forgets_what_a_revoke_drops: {"D50"},
@@ -267,6 +299,9 @@ FAULTS: dict[Fault, set[str]] = {
     never_stops: {"D60"},
     goes_on_behind_a_halted_record: {"D10"},
     delivers_stale_records: {"D1"},
+    takes_what_is_below_the_start: {"D21", "D43"},
+    trusts_the_clients_first_position: {"D21", "D43"},
+    asks_once_where_it_begins: {"D72"},
     commits_in_every_round: {"D12"},
     commits_half_as_often: {"D11"},
 }

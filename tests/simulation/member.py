@@ -6,12 +6,14 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from humus.queue.kafka._assignment import COMMIT_GRACE, Assignment
 from humus.queue.kafka._commands import (
+    AskStarts,
+    Begin,
     Cancel,
     Command,
     Commit,
@@ -31,7 +33,7 @@ from humus.queue.kafka._commands import (
 )
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import MAX_CHUNK, Key, State
+from humus.queue.kafka._partition import MAX_CHUNK, Key, Piece, Start, State
 from humus.queue.kafka._subscription import Semantic
 from tests.simulation.client import Client
 from tests.simulation.group import Heard, Membership
@@ -113,6 +115,8 @@ class Member:
         self.inbox: deque[Heard | Answer] = deque()
         self.requests: deque[Request] = deque()
         self.late: deque[Answer] = deque()
+        self.questions: deque[Sequence[Key]] = deque()  # where these begin
+        self._starts: deque[tuple[Sequence[Key], dict[TopicPartition, Start]]] = deque()  # answers on their way
         self.revoked_at = self.stop_by = self.stopping_since = self.drain_over = math.inf
         self.stopped = False
         self._cancels = 0
@@ -180,17 +184,21 @@ class Member:
             if isinstance(event, Heard):
                 self._client_did(event)
         records = self.client.fetch(most, self.world.luck)
+        batch = sum(len(piece.records) for _, piece in records)
+        assert batch <= most, "the simulated client must obey take()"
+        records = self.strays() + records
         batch = 0
         for event in happened:
             self._tell(event)
         for tp, piece in records:
             batch += len(piece.records)
             core.received(tp, piece)
-        assert batch <= most, "the simulated client must obey take()"
         self._received += batch
         self._obey()
         while self._said:
             self._listen(self._said.popleft(), now)
+        for keys, starts in self.told_starts():
+            core.started(keys, starts, now)
         self._obey()
         for key in core.active():
             core.moved(key, self.workers[key].position, now)
@@ -206,6 +214,12 @@ class Member:
         self._uptime += min(self.world.now - self._round_at, _LONGEST_ROUND)
         self._round_at = self.world.now
 
+    def strays(self) -> list[tuple[TopicPartition, Piece]]:
+        """Return records that the client brings out of the past: none of them may be handled."""
+        strays = self.client.stray(self.world.luck)
+        self.world.seen["a record of the past"] += len(strays)
+        return strays
+
     def _listen(self, said: WorkerEvent, now: float) -> None:
         partition = self.core._partitions.get(said.key.tp)
         late = partition is not None and partition.key != said.key
@@ -219,6 +233,24 @@ class Member:
         if isinstance(said, Fatal):  # of whatever epoch: it ends the runtime (D34)
             self.core.stop(now)
             self._stops(now)
+
+    def told_starts(self) -> Iterator[tuple[Sequence[Key], dict[TopicPartition, Start]]]:
+        """Yield an answer to where partitions begin, if one comes; it may be late, and leave some of them out."""
+        luck = self.world.luck
+        if self.questions and not luck.one_in(3):
+            keys = self.questions.popleft()
+            logs = {key.tp: self.world.logs[key.tp] for key in keys if not luck.one_in(6)}
+            if len(logs) < len(keys):
+                self.world.seen["nobody says where a partition begins"] += 1
+            starts = {tp: Start(log.start, -1, log.committed is not None) for tp, log in logs.items()}
+            self._starts.append((keys, starts))
+        if self._starts and not luck.one_in(3):
+            yield self._starts.popleft()
+
+    def begin(self, offsets: Iterable[tuple[TopicPartition, int]]) -> None:
+        """Let the client begin to fetch partitions."""
+        for tp, offset in offsets:
+            self.client.begin(tp, offset)
 
     def stop(self) -> None:
         """Ask the runtime to stop."""
@@ -356,17 +388,26 @@ class Member:
                 self.workers[key].drain(finish=finish)
             case Cancel(key=key):
                 self._cancel(key)
+            case Stopped():
+                self._stop_ends()
+            case Notice():
+                self._notice(command)
+            case _:
+                self._do_with_client(command)
+
+    def _do_with_client(self, command: Command) -> None:
+        match command:
             case Pause(tps=tps) | Resume(tps=tps):
                 self._pause(tps, pause=isinstance(command, Pause))
             case Commit(offsets=offsets):
                 for tp, (offset, _) in offsets.items():
                     self._commit(tp, offset)
+            case AskStarts(keys=keys):
+                self.questions.append(keys)
+            case Begin(offsets=offsets):
+                self.begin((tp, offset) for tp, (offset, _) in offsets.items())
             case GiveBack(tps=tps):
                 self._give_back(list(tps))
-            case Stopped():
-                self._stop_ends()
-            case Notice():
-                self._notice(command)
 
     def _cancel(self, key: Key) -> None:
         self._cancels += 1

@@ -17,8 +17,9 @@ from confluent_kafka import KafkaError
 from humus.queue import kafka
 from humus.queue.kafka._async_worker import AsyncWorker
 from humus.queue.kafka._client import Assigned, Committed, Event, Lost, Revoked
-from humus.queue.kafka._commands import Cancel, Feed, Notice
+from humus.queue.kafka._commands import AskStarts, Cancel, Feed, Notice
 from humus.queue.kafka._delivery_context import worker_var
+from humus.queue.kafka._lookout import Started
 from humus.queue.kafka._loop import PollLoop
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import validate
@@ -73,6 +74,7 @@ class FakeClient:
         member.inbox.clear()
         events = [member.event_of(event) for event in happened]
         batch = member.client.fetch(most, member.world.luck)
+        batch = member.strays() + batch
         member.took(sum(len(piece.records) for _, piece in batch))
         yield events, batch
 
@@ -97,8 +99,12 @@ class FakeClient:
         """Complete a revoke."""
         self._member._give_back(list(tps))
 
-    def fetch_afresh(self, tps: Iterable[TopicPartition]) -> None:
-        """Start again from the committed offsets."""
+    def begin(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Fetch partitions."""
+        self._member.begin((tp, offset) for tp, (offset, _) in offsets.items())
+
+    def rest(self, tps: Iterable[TopicPartition]) -> None:
+        """Fetch these no more: they begin anew."""
         self._member.takes_up(list(tps))
 
     def assigned(self) -> set[TopicPartition]:
@@ -190,6 +196,7 @@ class ShellMember(Member):
         self._before(Feed, self._fed_to)
         self._before(Cancel, lambda command: self._note_cancel(command.key))
         self._before(Notice, self._notice)
+        self.poll_loop._do[AskStarts] = lambda command: self.questions.append(command.keys)
 
     def _before(self, kind: type, look: Callable[[Any], None]) -> None:
         """Look at a command before the loop carries it out."""
@@ -299,6 +306,8 @@ class ShellMember(Member):
         poll_loop, now = self.poll_loop, self.world.now
         self.time_passes()
         poll_loop._nudge.set()  # nothing waits for real
+        for keys, starts in self.told_starts():
+            poll_loop._sightings.append(Started(keys, starts))
         was_stopping = self.core.stopping
         poll_loop._round(poll_loop._client)  # type: ignore[arg-type]
         if self.core.stopping and not was_stopping:

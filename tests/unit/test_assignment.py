@@ -9,6 +9,8 @@ from tests.pieces import offsets_of, piece, tp_of
 from humus.queue.kafka._assignment import COMMIT_GRACE, Assignment
 from humus.queue.kafka._commands import (
     AskEnds,
+    AskStarts,
+    Begin,
     Cancel,
     Command,
     Commit,
@@ -28,7 +30,7 @@ from humus.queue.kafka._commands import (
 )
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import Failure, Key
+from humus.queue.kafka._partition import Failure, Key, Start
 from humus.queue.kafka._stalls import Ends, Stalls
 from humus.queue.kafka._subscription import Semantic
 
@@ -60,6 +62,13 @@ class Core(Assignment):
     def key(self, tp: TopicPartition = A) -> Key:
         """Return the key of a partition's living epoch."""
         return self._partitions[tp].key
+
+    def assigned(self, tps: Iterable[TopicPartition], now: float) -> None:
+        """Assign partitions, and answer at once that they begin at 0, which is committed."""
+        super().assigned(tps, now)
+        for ask in of(AskStarts, self._commands):
+            self.started(ask.keys, {key.tp: Start(0, -1, committed=True) for key in ask.keys}, now)
+        self._commands = [command for command in self._commands if not isinstance(command, AskStarts | Begin)]
 
     def begin(self, *tps: TopicPartition, records: int = 5, now: float = 0.0) -> None:
         """Assign partitions, give each records (at most once: with the first one committed), forget the commands."""
@@ -747,66 +756,118 @@ def test_what_is_with_a_worker_is_no_stall(busy: bool) -> None:
 # -- what the cluster is asked ------------------------------------------------------------------------------------
 
 
-def placing() -> Core:
-    """Make a core whose partitions begin at the end where nothing is committed."""
-    core = Core()
-    Assignment.__init__(
-        core,
+def starting(*, begin_at_end: bool = False) -> Assignment:
+    """Make a core that is told nothing by itself."""
+    return Assignment(
         {"orders": Semantic.AT_LEAST_ONCE, "metrics": Semantic.AT_MOST_ONCE},
         commit_interval=60.0,
         drain_timeout=DRAIN,
         rebalance_timeout=REBALANCE,
         flow=Flow(1_000_000),
-        stalls=Stalls(60.0, from_the_beginning=False),
-        begin_at_end=True,
+        begin_at_end=begin_at_end,
     )
-    core.at(0.0)
-    return core
+
+
+def at(core: Assignment, now: float) -> list[Command]:
+    """Let time come, and return what is to be done."""
+    core.tick(now)
+    return core.commands()
+
+
+def test_a_partition_begins_where_the_cluster_says() -> None:
+    """D1: nothing is fetched before the answer, whatever comes before it is stale; then it begins there."""
+    core = starting()
+    core.assigned([A, B], 0.0)
+    [ask] = of(AskStarts, at(core, 0.0))
+    assert ask == AskStarts([Key(A, 1), Key(B, 2)])
+    assert core.hurried
+    core.received(A, piece([0, 1]))
+    core.started(ask.keys, {A: Start(5, 7, committed=True), B: Start(0, -1, committed=False)}, 0.1)
+    begin, *_rest, resume = at(core, 0.1)
+    assert begin == Begin({A: (5, 7), B: (0, -1)})
+    assert resume == Resume([A, B]), "what was said of it before it was begun is said again"
+    assert core.counts().stale == 2
+    assert not core.hurried
+
+
+@pytest.mark.parametrize("tp", [A, M])
+def test_what_is_below_the_start_is_stale_wherever_it_comes_from(tp: TopicPartition) -> None:
+    """D1, D21: records of an earlier epoch are dropped and counted; nothing is handled or committed below the start."""
+    core = starting()
+    core.assigned([tp], 0.0)
+    core.started([Key(tp, 1)], {tp: Start(88, -1, committed=True)}, 0.0)
+    core.received(tp, piece([0]))
+    core.client_at({tp: 1})
+    assert kinds(at(core, 100.0)) == ["AskStarts", "Begin", "Resume"]
+    core.received(tp, piece([87, 88, 89]))
+    core.tick(100.1)
+    assert core.counts().stale == 2
+    assert core.counts().consumed == 2
+    [view] = core.views()
+    assert view.position == 88
+    for commit in of(Commit, core.commands()):
+        assert commit.offsets[tp][0] > 88
+
+
+def test_it_is_asked_again_until_it_is_answered() -> None:
+    """D71: brokers that are away put the question off; one at a time is on its way, and none when it has left."""
+    core = starting()
+    core.assigned([A, B], 0.0)
+    at(core, 0.0)
+    assert of(AskStarts, at(core, 5.0)) == []
+    core.started([Key(A, 1), Key(B, 2)], {B: Start(3, -1, committed=True)}, 6.0)
+    assert of(AskStarts, at(core, 6.1)) == []
+    assert of(AskStarts, at(core, 6.5)) == [AskStarts([Key(A, 1)])]
+    core.lost([A], 8.0)
+    core.started([Key(A, 1)], {A: Start(3, -1, committed=True)}, 8.1)
+    core.commands()
+    assert kinds(at(core, 20.0)) == []
+
+
+def test_an_answer_counts_for_the_epoch_that_asked() -> None:
+    """D1: what was committed at an earlier epoch says nothing of where the next one begins."""
+    core = starting()
+    core.assigned([A], 0.0)
+    core.lost([A], 0.1)
+    core.assigned([A], 0.2)
+    core.commands()
+    core.started([Key(A, 1)], {A: Start(3, -1, committed=True)}, 0.3)
+    assert of(Begin, core.commands()) == []
+    core.started([Key(A, 2)], {A: Start(9, -1, committed=True)}, 0.4)
+    assert of(Begin, core.commands()) == [Begin({A: (9, -1)})]
+
+
+def test_what_is_revoked_before_it_begins_is_given_back_at_once() -> None:
+    """D40: nothing of it is handled or begun any more."""
+    core = starting()
+    core.assigned([A], 0.0)
+    core.revoked([A], 0.1)
+    assert kinds(at(core, 0.1)) == ["AskStarts", "GiveBack"]
+    core.started([Key(A, 1)], {A: Start(3, -1, committed=True)}, 0.2)
+    assert of(Begin, at(core, 0.2)) == []
 
 
 @pytest.mark.parametrize("tp", [A, M])
 def test_where_it_begins_is_committed_at_once(tp: TopicPartition) -> None:
     """D11: from the latest offset, with nothing committed: the end that the cluster names, before any record."""
-    core = placing()
+    core = starting(begin_at_end=True)
+    at(core, 0.0)
     core.assigned([tp], 0.1)
-    [ask] = of(AskEnds, core.at(0.1))
-    assert ask == AskEnds([core.key(tp)], [core.key(tp)])
-    core.told(ask.keys, {tp: Ends(0, 7, None)}, 0.2)
-    assert of(Commit, core.at(0.2)) == [Commit({tp: (7, -1)})]
+    core.started([Key(tp, 1)], {tp: Start(7, -1, committed=False)}, 0.2)
+    assert of(Commit, at(core, 0.2)) == [Commit({tp: (7, -1)})]
     core.commit_confirmed(tp, 7, 0.3)
     core.received(tp, piece([5, 6, 7]))
-    assert core.views()[0].in_flight == 1, "what came while the end was asked for is not handled behind its commit"
+    assert core.views()[0].in_flight == 1, "what is before its commit is not handled behind it"
 
 
-def test_what_came_before_the_answer_is_not_committed_past() -> None:
-    """D10, D11: a record was there before the answer: its own offset is where the partition begins."""
-    core = placing()
+@pytest.mark.parametrize("committed", [True, False])
+def test_nothing_is_committed_before_something_is_handled(committed: bool) -> None:
+    """D11: with a committed offset, and from the beginning, nothing is lost before the first commit."""
+    core = starting(begin_at_end=committed)
+    at(core, 0.0)
     core.assigned([A], 0.1)
-    core.received(A, piece([5, 6]))
-    core.at(0.1)
-    core.told([core.key()], {A: Ends(0, 7, None)}, 0.2)
-    assert of(Commit, core.at(0.2)) == [Commit({A: (5, -1)})]
-
-
-def test_what_is_committed_is_left_alone() -> None:
-    """D11: with a committed offset, whatever it is, nothing is committed before something is handled."""
-    core = placing()
-    core.assigned([A], 0.1)
-    core.at(0.1)
-    core.told([core.key()], {A: Ends(0, 7, 3)}, 0.2)
-    assert of(Commit, core.at(0.2)) == []
-
-
-def test_it_is_asked_again_until_it_is_answered() -> None:
-    """D11: brokers that are away put the question off; one at a time is on its way."""
-    core = placing()
-    core.assigned([A], 0.1)
-    core.at(0.1)
-    assert of(AskEnds, core.at(5.0)) == []
-    core.told([core.key()], {}, 6.0)
-    assert of(AskEnds, core.at(7.5)) == [AskEnds([core.key()], [core.key()])]
-    core.lost([A], 8.0)
-    assert of(AskEnds, core.at(20.0)) == []
+    core.started([Key(A, 1)], {A: Start(3, -1, committed=committed)}, 0.2)
+    assert of(Commit, at(core, 0.2)) == []
 
 
 def test_a_jump_is_counted_at_once_and_told_with_where_it_goes_on(core: Core) -> None:

@@ -1,16 +1,16 @@
 """Commits: when, what, one in flight a partition, and what becomes of an answer."""
 
 import pytest
-from tests.pieces import offsets_of, piece, tp_of
+from tests.pieces import begun, offsets_of, piece, tp_of
 
 from humus.queue.kafka._commits import Commits
-from humus.queue.kafka._partition import Key, Partition, State
+from humus.queue.kafka._partition import Partition, State
 from humus.queue.kafka._subscription import Semantic
 
 
 def handled(records: int, number: int = 0, epoch: int = 1) -> Partition:
     """Make a partition that has handled so many records, at least once."""
-    partition = Partition(Key(tp_of(number), epoch), Semantic.AT_LEAST_ONCE)
+    partition = begun(Semantic.AT_LEAST_ONCE, number, epoch)
     partition.receive(piece(range(records + 5), leader_epoch=7))
     partition.next_pieces()
     partition.moved(records, 0.0)
@@ -124,7 +124,7 @@ def test_the_refusals_of_a_past_epoch_do_not_slow_the_next_one() -> None:
 def test_a_chunks_commit_feeds_the_worker() -> None:
     """D20: the answer to a chunk's commit brings its records."""
     commits = Commits(1.0)
-    partition = Partition(Key(tp_of(), 1), Semantic.AT_MOST_ONCE)
+    partition = begun(Semantic.AT_MOST_ONCE)
     partition.receive(piece([4, 8]))
     assert commits.plan(0.0, [], [partition]) == {tp_of(): (5, -1)}
     answer = commits.confirmed(tp_of(), 5, 0.0)

@@ -6,6 +6,7 @@ from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._commands import Commit, Fatal, Feed, Notice, Stopped
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._partition import Key, Start
 from humus.queue.kafka._subscription import Semantic
 
 TP = TopicPartition("orders", 0)
@@ -21,6 +22,7 @@ def test_at_most_once_nothing_is_handled_behind_a_fatal_record() -> None:
         flow=Flow(1_000_000),
     )
     core.assigned([TP], 0.0)
+    core.started([Key(TP, 1)], {TP: Start(0, -1, committed=True)}, 0.0)
     core.received(TP, piece(range(3)))
     core.tick(0.0)
     core.commit_confirmed(TP, 1, 0.0)

@@ -91,13 +91,15 @@ def test_partitions_that_nobody_would_handle_are_taken_up(running: Running, capl
         {**client_config(validate("127.0.0.1:1", "g", (kafka.at_least_once("orders", _ignore),)))}, ["orders"]
     )
     try:
-        client._consumer.incremental_assign([ClientTopicPartition("orders", 3)])
+        client._on_assign(client._consumer, [ClientTopicPartition("orders", 3)])
+        client.begin({at: (7, -1)})
         assert client.assigned() == {at}
         poll_loop._reconcile(client, 0.0)
         assert not poll_loop._core.owns(at), "a rebalance may be about to bring it in order"
         poll_loop._reconcile(client, 5.0)
         assert poll_loop._core.owns(at)
         assert client.assigned() == {at}
+        assert client._consumer.assignment() == [], "it begins anew, where the cluster says"
         assert "taking them up again: orders[3]" in caplog.text
         poll_loop._reconcile(client, 10.0)
         assert caplog.text.count("taking them up again") == 1

@@ -1,20 +1,20 @@
 """One partition in one epoch: every change of its state, what it commits, what it hands out, how it ends."""
 
 import pytest
-from tests.pieces import offsets_of, piece, tp_of
+from tests.pieces import begun, offsets_of, piece
 
-from humus.queue.kafka._partition import MAX_CHUNK, Failure, Key, Partition, State
+from humus.queue.kafka._partition import MAX_CHUNK, Failure, Partition, State
 from humus.queue.kafka._subscription import Semantic
 
 
 def at_least_once() -> Partition:
     """Make a running partition, at least once."""
-    return Partition(Key(tp_of(), 1), Semantic.AT_LEAST_ONCE)
+    return begun(Semantic.AT_LEAST_ONCE)
 
 
 def at_most_once() -> Partition:
     """Make a running partition, at most once."""
-    return Partition(Key(tp_of(), 1), Semantic.AT_MOST_ONCE)
+    return begun(Semantic.AT_MOST_ONCE)
 
 
 def commit(partition: Partition, *, now: float = 0.0) -> list[int]:
@@ -313,7 +313,7 @@ def test_a_halt_keeps_what_is_below_and_drops_what_is_above() -> None:
 @pytest.mark.parametrize(("semantic", "name"), [(Semantic.AT_LEAST_ONCE, "skipped"), (Semantic.AT_MOST_ONCE, "failed")])
 def test_a_record_given_up_is_counted(semantic: Semantic, name: str) -> None:
     """D21 D31: at least once it is skipped, at most once it failed."""
-    partition = Partition(Key(tp_of(), 1), semantic)
+    partition = begun(semantic)
     partition.failed()
     assert getattr(partition.counts, name) == 1
 

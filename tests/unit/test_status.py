@@ -11,7 +11,7 @@ from tests.pieces import piece, tp_of
 from humus.queue.kafka._assignment import Assignment
 from humus.queue.kafka._commands import Failing, Feed, Halted
 from humus.queue.kafka._flow import Flow
-from humus.queue.kafka._partition import Failure, Key
+from humus.queue.kafka._partition import Failure, Key, Start
 from humus.queue.kafka._snapshot import RETRIED_TOO_LONG, snapshot
 from humus.queue.kafka._status import RuntimeStatus
 from humus.queue.kafka._subscription import Semantic
@@ -30,7 +30,10 @@ def core_with(*records: int) -> tuple[Assignment, list[Key]]:
         rebalance_timeout=10.0,
         flow=Flow(1_000_000),
     )
-    core.assigned([tp_of(number) for number in reversed(range(len(records)))], 0.0)
+    tps = [tp_of(number) for number in reversed(range(len(records)))]
+    core.assigned(tps, 0.0)
+    keys = [Key(tp, epoch) for epoch, tp in enumerate(tps, 1)]
+    core.started(keys, dict.fromkeys(tps, Start(0, -1, committed=True)), 0.0)
     for number, count in enumerate(records):
         core.received(tp_of(number), piece(range(count)))
     keys = [command.key for command in core.commands() if isinstance(command, Feed)]

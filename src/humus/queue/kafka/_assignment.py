@@ -10,6 +10,9 @@ could not be committed shortly before `rebalance_timeout` is given back all the 
 time-out the broker hands the partitions to others, whatever we do.
 
 A stop is a revoke of everything, that ends in `Stopped` instead of giving back.
+
+An epoch begins at an offset that the core knows, and nothing is fetched before: the client's own search for a start
+goes on after the partition has left, and then brings records of the past into its next epoch, or passes records over.
 """
 
 import math
@@ -19,6 +22,8 @@ from typing import Final, Literal
 
 from humus.queue.kafka._commands import (
     AskEnds,
+    AskStarts,
+    Begin,
     Cancel,
     Command,
     Commit,
@@ -41,7 +46,7 @@ from humus.queue.kafka._commands import (
 from humus.queue.kafka._commits import Commits
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import Counts, Failure, Key, Partition, Piece, State
+from humus.queue.kafka._partition import Counts, Failure, Key, Partition, Piece, Start, State
 from humus.queue.kafka._stalls import Ends, Seen, Stall, Stalls
 from humus.queue.kafka._subscription import Semantic
 
@@ -50,6 +55,8 @@ __all__ = ["Assignment", "Rebalances", "View"]
 COMMIT_GRACE: Final = 7.0
 """Seconds after the drain of a stop that commits may take; with the close that is within the 10 s of D60. A classic
 group was seen to hold a commit back for 5.6 s while it rebalanced."""
+_ASK_AGAIN: Final = 0.25
+"""Seconds after which it is asked again where a partition begins, when nobody could say."""
 _GIVE_BACK_AT: Final = 0.9
 """The part of the rebalance time-out after which partitions are given back, confirmed or not."""
 
@@ -124,9 +131,7 @@ class Assignment:
         self._ghosts: dict[Key, _Ghost] = {}
         self._jumped: dict[Key, int] = {}  # -> the offset that is not there; where it goes on is being asked
         self._begin_at_end = begin_at_end  # where nothing is committed
-        self._unplaced: dict[
-            Key, bool
-        ] = {}  # not known yet whether anything is committed -> whether that is being asked
+        self._unplaced: dict[Key, float] = {}  # not known yet where they begin -> when to ask, never while it is asked
         self._revoke: _Revoke | None = None
         self._stop_by: float | None = None
         self._drained_at: float | None = None
@@ -144,7 +149,8 @@ class Assignment:
     @property
     def hurried(self) -> bool:
         """Whether something is waited for that should be noticed within milliseconds."""
-        return bool(self._draining or self._urgent or self._revoke) or self.flow.any_paused or self.stopping
+        expected = self._draining or self._urgent or self._revoke or self._unplaced
+        return bool(expected) or self.flow.any_paused or self.stopping
 
     @property
     def rebalancing(self) -> bool:
@@ -252,16 +258,40 @@ class Assignment:
                 self._note("warning", "waits for a handler of an earlier epoch that still runs", tp)
             if self.stopping:
                 self._begin_drain(partition)
-            elif self._begin_at_end:
-                self._unplaced[partition.key] = False
-        self._ask_places()
+            else:
+                self._unplaced[partition.key] = now
+        self._ask_starts(now)
 
-    def _ask_places(self) -> None:
-        """Ask what is committed, where a partition without anything begins at the end (D11)."""
-        keys = [key for key, asked in self._unplaced.items() if not asked]
+    def _ask_starts(self, now: float) -> None:
+        """Ask where partitions begin, all that are due together."""
+        keys = [key for key, at in self._unplaced.items() if at <= now]
         if keys:
-            self._unplaced.update(dict.fromkeys(keys, True))
-            self._do(AskEnds(keys, keys))
+            self._unplaced.update(dict.fromkeys(keys, math.inf))
+            self._do(AskStarts(keys))
+
+    def started(self, asked: Iterable[Key], starts: Mapping[TopicPartition, Start], now: float) -> None:
+        """`AskStarts` was answered, by `starts` for those partitions of which the cluster said anything.
+
+        What is below a start was handled, or passed over, before this epoch: wherever it comes from, it is stale.
+        """
+        offsets: dict[TopicPartition, tuple[int, int]] = {}
+        for key in asked:
+            if key not in self._unplaced:
+                continue  # it has left
+            start = starts.get(key.tp)
+            if start is None:
+                self._unplaced[key] = now + _ASK_AGAIN
+                continue
+            del self._unplaced[key]
+            partition = self._partitions[key.tp]
+            partition.start = start.offset
+            offsets[key.tp] = start.offset, start.leader_epoch
+            self.flow.add(key.tp)  # what it said of the partition before could not be carried out
+            if self._begin_at_end and not start.committed:  # what comes before its first commit is not lost (D11)
+                partition.begin_at(start.offset)
+                self._urgent.add(key.tp)
+        if offsets:
+            self._do(Begin(offsets))
 
     def revoked(self, tps: Iterable[TopicPartition], now: float) -> None:
         """Partitions are to be given back: drain them, commit, then `GiveBack`."""
@@ -468,19 +498,14 @@ class Assignment:
             offset = self._jumped.pop(key, None)
             if offset is not None:
                 self._tell_jump(key.tp, offset, ends.get(key.tp))
-            if key.tp in ends:
-                self._place(key, ends[key.tp], jumped=offset is not None)
-            elif key in self._unplaced:
-                self._unplaced[key] = False
+            if offset is not None and self._begin_at_end and key.tp in ends:
+                self._place_at_end(key, ends[key.tp].end)
 
-    def _place(self, key: Key, ends: Ends, *, jumped: bool) -> None:
-        """Commit where a partition begins that begins at the end: what comes before its first commit is not lost."""
-        unplaced = self._unplaced.pop(key, None) is not None
+    def _place_at_end(self, key: Key, end: int) -> None:
+        """Commit where a partition goes on that jumped to the end: what comes before its first commit is not lost."""
         partition = self._current(key)
-        if partition is None or partition.state is not State.RUNNING:
-            return
-        if (unplaced and ends.committed is None) or (jumped and self._begin_at_end):
-            partition.begin_at(ends.end)
+        if partition is not None and partition.state is State.RUNNING:
+            partition.begin_at(end)
             self._urgent.add(key.tp)
 
     def jumped(self, tp: TopicPartition, offset: int) -> None:
@@ -514,6 +539,8 @@ class Assignment:
 
     def tick(self, now: float) -> None:
         """Do what time asks for: deadlines, commits, pauses. Call it in every round of the loop."""
+        if self._unplaced:
+            self._ask_starts(now)
         if self._draining:
             self._drain_on(now)
         self._plan_commits(now)
@@ -531,7 +558,6 @@ class Assignment:
 
     def _watch(self, now: float) -> None:
         """Look for partitions that have records and do not move (D72)."""
-        self._ask_places()  # once more, where nobody answered
         found = self.stalls.look(now, map(self._seen, self._partitions.values()))
         if found.ask:
             keys = [seen.key for seen in found.ask]
@@ -570,6 +596,7 @@ class Assignment:
             return
         self.flow.freed(tp, *partition.drain())
         self.flow.hold(tp)
+        self._unplaced.pop(partition.key, None)
         self._draining[tp] = False
 
     def _drain_on(self, now: float) -> None:

@@ -7,7 +7,7 @@ leaves a callback would lose the records that the call had collected, so callbac
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -100,6 +100,7 @@ class Client:
         self._closing = False
         self._many_topics = len(topics) > 1
         self._busy = False
+        self._held: set[TopicPartition] = set()
         callbacks: dict[str, Any] = {
             "on_commit": self._on_commit,
             "error_cb": self._on_error,
@@ -147,10 +148,6 @@ class Client:
             records = self._consumer.consume(most, timeout)
         if any(map(Record.error, records)):
             records = [record for record in records if not self._is_error(record)]
-        came_back = _came_back(self._events)
-        if came_back:
-            self.fetch_afresh(came_back)
-            records = [record for record in records if _tp_of(record) not in came_back]
         return records
 
     def _is_error(self, record: Record) -> bool:
@@ -162,18 +159,9 @@ class Client:
         self._events.append(Trouble(error, tp))
         return True
 
-    def fetch_afresh(self, tps: set[TopicPartition]) -> None:
-        """Start these partitions again from their committed offsets."""
-        with self._reporting("fetch partitions afresh"):
-            self._consumer.incremental_unassign(_to_client(tps))
-            self._consumer.incremental_assign(_to_client(tps))
-
     def assigned(self) -> set[TopicPartition]:
-        """Return the partitions that the client holds, those of a revoke that is not completed included."""
-        held: list[ClientTopicPartition] = []
-        with self._reporting("tell its partitions"):
-            held = self._consumer.assignment()
-        return set(_from_client(held))
+        """Return the partitions that the group gave us, begun or not, those of a revoke that is pending included."""
+        return set(self._held)
 
     def _happened(self) -> list[Event]:
         events, self._events = self._events, []
@@ -212,11 +200,31 @@ class Client:
         with self._reporting("resume partitions"):
             self._consumer.resume(_to_client(tps))
 
-    def unassign(self, tps: Sequence[TopicPartition]) -> None:
-        """Complete a revoke. Never with nothing: that lets two members consume the partitions."""
+    def begin(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Fetch partitions that are not begun: {partition: (offset, leader epoch, -1 where unknown)}."""
+        starts = [
+            ClientTopicPartition(tp.topic, tp.partition, offset, leader_epoch=epoch)
+            for tp, (offset, epoch) in offsets.items()
+        ]
+        with self._reporting("begin partitions"):
+            self._consumer.incremental_assign(starts)
+
+    def rest(self, tps: Collection[TopicPartition]) -> None:
+        """Fetch these no more, but keep them: they are to begin anew. Not while a revoke is pending."""
+        with self._reporting("let partitions rest"):
+            self._unassign(tps)
+
+    def unassign(self, tps: Collection[TopicPartition]) -> None:
+        """Complete a revoke. Never with nothing, or not all of it: that lets two members consume the partitions."""
         if tps:
+            self._held.difference_update(tps)
             with self._reporting("give partitions back"):
-                self._consumer.incremental_unassign(_to_client(tps))
+                self._unassign(tps)
+
+    def _unassign(self, tps: Collection[TopicPartition]) -> None:
+        """Unassign what of these is begun: the client refuses the whole call for one that is not."""
+        begun = set(_from_client(self._consumer.assignment()))
+        self._consumer.incremental_unassign(_to_client(begun.intersection(tps)))
 
     def positions(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where the client will go on, past control records; partitions that have not begun are left out."""
@@ -255,11 +263,17 @@ class Client:
 
     # -- callbacks: they record, nothing else -------------------------------------------------------------------
 
-    def _on_assign(self, _consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
-        self._events.append(Assigned(_from_client(partitions)))
+    def _on_assign(self, consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
+        with self._reporting("put an assignment off"):
+            # Keeps the binding from beginning them by itself, at a start of the client's own search.
+            consumer.incremental_assign([])
+        tps = _from_client(partitions)
+        self._held.update(tps)
+        self._events.append(Assigned(tps))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
         if self._closing:
+            self.unassign(_from_client(partitions))
             return
         with self._reporting("put a revoke off"):
             # Keeps the binding from unassigning by itself: the client waits for `unassign`, while polling goes on.
@@ -267,7 +281,9 @@ class Client:
         self._events.append(Revoked(_from_client(partitions)))
 
     def _on_lost(self, _consumer: Consumer, partitions: list[ClientTopicPartition]) -> None:
-        self._events.append(Lost(_from_client(partitions)))
+        tps = _from_client(partitions)
+        self.unassign(tps)
+        self._events.append(Lost(tps))
 
     def _on_commit(self, error: KafkaError | None, partitions: list[ClientTopicPartition]) -> None:
         answers = [
@@ -284,25 +300,6 @@ class Client:
 
     def _on_statistics(self, text: str) -> None:
         self._events.append(Statistics(text))
-
-
-def _came_back(events: Iterable[Event]) -> set[TopicPartition]:
-    """Return the partitions that left and came again within one call: its records may be of either epoch.
-
-    The order counts: one that came and left again is not ours.
-    """
-    left: set[TopicPartition] = set()
-    back: set[TopicPartition] = set()
-    for event in events:
-        match event:
-            case Lost(tps) | Revoked(tps):
-                left.update(tps)
-                back.difference_update(tps)
-            case Assigned(tps):
-                back.update(left.intersection(tps))
-            case _:
-                pass
-    return back
 
 
 def _create(config: Mapping[str, Any]) -> Consumer:
@@ -356,10 +353,6 @@ def _size(records: list[Record]) -> int:
 def _headers_size(record: Record) -> int:
     headers: Any = record.headers() or ()
     return sum(len(name) + len(value or b"") for name, value in headers)
-
-
-def _tp_of(record: Record) -> TopicPartition:
-    return TopicPartition(record.topic() or "", record.partition() or 0)
 
 
 def _to_client(tps: Iterable[TopicPartition]) -> list[ClientTopicPartition]:

@@ -88,6 +88,20 @@ class AskEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStarts:
+    """Ask the cluster where these partitions begin: at what is committed, else as `auto_offset_reset` says."""
+
+    keys: Sequence[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin to fetch partitions: {partition: (offset, leader epoch, -1 where unknown)}."""
+
+    offsets: Mapping[TopicPartition, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """Complete the pending revoke: unassign these partitions."""
 
@@ -110,7 +124,7 @@ class Notice:
     error_type: str | None = None
 
 
-Command = Feed | Drain | Cancel | Pause | Resume | Commit | AskEnds | GiveBack | Stopped | Notice
+Command = Feed | Drain | Cancel | Pause | Resume | Commit | AskEnds | AskStarts | Begin | GiveBack | Stopped | Notice
 
 # -- workers to core ----------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""Asks the cluster what a consumer does not say: whether the topics exist, how many brokers there are, where logs end.
+"""Asks the cluster what a consumer does not say: whether topics exist, how many brokers there are, where logs begin and
+end, and where our partitions are to begin.
 
 Under the consumer protocol an unknown topic gives no error at all, and under the classic one a topic created later is
 noticed after minutes (D70). What the consumer knows of a log's end is of its last fetch, and so says nothing when it
-does not fetch (D72). This asks an admin client of its own, on a thread of its own, so that nothing waits for it.
+does not fetch (D72). Its own search for where to begin outlives the assignment that it was for (D1). This asks with
+clients of its own, on a thread of its own, so that the poll loop waits for nothing.
 """
 
 import logging
@@ -20,10 +22,10 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from humus.queue.kafka._client_config import connection_config
 from humus.queue.kafka._message import TopicPartition
-from humus.queue.kafka._partition import Key
+from humus.queue.kafka._partition import Key, Start
 from humus.queue.kafka._stalls import Ends
 
-__all__ = ["Lookout", "Sighting", "Told"]
+__all__ = ["Lookout", "Sighting", "Started", "Told"]
 
 _log = logging.getLogger("humus.kafka.client")
 
@@ -32,6 +34,7 @@ INTERVAL: Final = 10.0
 REGULAR_INTERVAL: Final = 300.0
 """Seconds between two looks otherwise: clusters grow, and topics are deleted."""
 _ANSWER_WITHIN: Final = 5.0
+_POLL_SECONDS: Final = 10.0
 _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
@@ -55,6 +58,23 @@ class Told:
     ends: Mapping[TopicPartition, Ends]
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where the partitions that were asked about begin; those of which that is not known now are not in `starts`."""
+
+    asked: Sequence[Key]
+    starts: Mapping[TopicPartition, Start]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """`starts`: where they begin; else where their logs begin and end, and of those in `unknown` what is committed."""
+
+    keys: Sequence[Key]
+    unknown: Sequence[Key] = ()
+    starts: bool = False
+
+
 class Lookout:
     """Looks at `start`, whenever `look` is called, and every 5 minutes; every 10 s until nothing is missing.
 
@@ -67,7 +87,7 @@ class Lookout:
         self,
         config: Mapping[str, Any],
         topics: Sequence[str],
-        report: Callable[[Sighting | Told], None],
+        report: Callable[[Sighting | Told | Started], None],
         *,
         also: Iterable[str] = (),
     ) -> None:
@@ -76,8 +96,8 @@ class Lookout:
         self._also = [topic for topic in also if topic not in topics]
         self._report = report
         self._level = _isolation_level(config)
-        self._reader: Consumer | None = None
-        self._questions: deque[tuple[Sequence[Key], Sequence[Key]]] = deque()
+        self._begin = _LATEST if config.get("auto.offset.reset") == "latest" else _EARLIEST
+        self._questions: deque[_Question] = deque()
         self._wake = threading.Event()
         self._look_at = 0.0
         self._stop = threading.Event()
@@ -97,7 +117,15 @@ class Lookout:
 
         The end is the one that the configured isolation level sees: an open transaction is not before it.
         """
-        self._questions.append((keys, unknown))
+        self._questions.append(_Question(keys, unknown))
+        self._wake.set()
+
+    def ask_starts(self, keys: Sequence[Key]) -> None:
+        """Ask where these partitions begin: at what is committed, else as `auto.offset.reset` says. Any thread.
+
+        A `Started` comes.
+        """
+        self._questions.append(_Question(keys, starts=True))
         self._wake.set()
 
     def stop(self) -> None:
@@ -106,12 +134,20 @@ class Lookout:
         self._wake.set()
 
     def _run(self) -> None:
-        admin = AdminClient(connection_config(self._config), logger=_Silence())
+        connection = connection_config(self._config)
+        admin = AdminClient(connection, logger=_Silence())
+        # Asked by a consumer that joins no group: the admin client's own question has crashed the process, seen with
+        # librdkafka 2.16 on a cluster whose coordinator was not there yet.
+        own = {"group.id": self._config["group.id"], "enable.auto.commit": False, "log_level": 0}
+        reader = Consumer({**connection, **own})
         while not self._stop.is_set():
             self._wake.clear()
             while self._questions and not self._stop.is_set():
-                keys, unknown = self._questions.popleft()
-                self._report(Told(keys, self._ends(admin, keys, unknown)))
+                question = self._questions.popleft()
+                if question.starts:
+                    self._report(Started(question.keys, self._starts(admin, reader, question.keys)))
+                else:
+                    self._report(Told(question.keys, self._ends(admin, reader, question)))
             if time.monotonic() >= self._look_at:
                 self._look_at = time.monotonic() + REGULAR_INTERVAL  # before: `look` may be called meanwhile
                 sighting = self._ask(admin)
@@ -119,9 +155,9 @@ class Lookout:
                     self._report(sighting)
                 if sighting is None or sighting.missing:
                     self._look_at = min(self._look_at, time.monotonic() + INTERVAL)
-            self._wake.wait(max(0.0, self._look_at - time.monotonic()))
-        if self._reader is not None:
-            self._reader.close()
+            reader.poll(0)  # its callbacks: tokens that are due, and what it reports
+            self._wake.wait(max(0.0, min(_POLL_SECONDS, self._look_at - time.monotonic())))
+        reader.close()
 
     def _ask(self, admin: AdminClient) -> Sighting | None:
         missing, denied = set(), set()
@@ -140,39 +176,53 @@ class Lookout:
                 denied.add(topic)
         return Sighting(frozenset(missing), frozenset(denied), brokers)
 
-    def _ends(self, admin: AdminClient, keys: Sequence[Key], unknown: Sequence[Key]) -> dict[TopicPartition, Ends]:
+    def _ends(self, admin: AdminClient, reader: Consumer, question: _Question) -> dict[TopicPartition, Ends]:
         """Ask about all of them at once: a request a leader, and one for what is committed."""
         try:
-            begins = self._offsets(admin, keys, _EARLIEST)
-            ends = self._offsets(admin, keys, _LATEST)
-            committed = self._committed(unknown)
+            begins = self._offsets(admin, question.keys, _EARLIEST)
+            ends = self._offsets(admin, question.keys, _LATEST)
+            committed = _committed(reader, question.unknown)
         except KafkaException as error:
             _log.debug("not told where logs end: %s", error)
             return {}
-        return {tp: Ends(begins[tp], end, committed.get(tp)) for tp, end in ends.items() if tp in begins}
+        known = begins.keys() - {key.tp for key in question.unknown if key.tp not in committed}
+        at = {tp: start and start.offset for tp, start in committed.items()}
+        return {tp: Ends(begins[tp], end, at.get(tp)) for tp, end in ends.items() if tp in known}
+
+    def _starts(self, admin: AdminClient, reader: Consumer, keys: Sequence[Key]) -> dict[TopicPartition, Start]:
+        """Ask what is committed of all of them at once; of where the log begins or ends only where nothing is."""
+        try:
+            committed = _committed(reader, keys)
+            starts = {tp: start for tp, start in committed.items() if start is not None}
+            fresh = [key for key in keys if key.tp in committed and key.tp not in starts]
+            if fresh:
+                begins = self._offsets(admin, fresh, self._begin)
+                starts.update({tp: Start(offset, -1, committed=False) for tp, offset in begins.items()})
+        except KafkaException as error:
+            _log.debug("not told where partitions begin: %s", error)
+            return {}
+        return starts
 
     def _offsets(self, admin: AdminClient, keys: Sequence[Key], spec: OffsetSpec) -> dict[TopicPartition, int]:
         wanted = {ClientTopicPartition(*key.tp): spec for key in keys}
         futures = admin.list_offsets(wanted, isolation_level=self._level, request_timeout=_ANSWER_WITHIN)
         return {TopicPartition(at.topic, at.partition): found.offset for at, found in _answered(futures)}
 
-    def _committed(self, keys: Sequence[Key]) -> dict[TopicPartition, int]:
-        """Return what the group has committed of these.
 
-        Asked by a consumer that joins no group: the admin client's own question has crashed the process, seen with
-        librdkafka 2.16 on a cluster whose coordinator was not there yet.
-        """
-        if not keys:
-            return {}
-        if self._reader is None:
-            own = {"group.id": self._config["group.id"], "enable.auto.commit": False, "log_level": 0}
-            self._reader = Consumer({**connection_config(self._config), **own})
-        self._reader.poll(0)  # its callbacks, and what it reports meanwhile
-        found = self._reader.committed([ClientTopicPartition(*key.tp) for key in keys], timeout=_ANSWER_WITHIN)
-        for at in found:
-            if at.error is not None:
-                raise KafkaException(at.error)
-        return {TopicPartition(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+def _committed(reader: Consumer, keys: Sequence[Key]) -> dict[TopicPartition, Start | None]:
+    """Return what the group has committed of these, `None` where nothing; where nobody can tell, they are left out."""
+    if not keys:
+        return {}
+    reader.poll(0)  # a token that is due
+    committed: dict[TopicPartition, Start | None] = {}
+    for at in reader.committed([ClientTopicPartition(*key.tp) for key in keys], timeout=_ANSWER_WITHIN):
+        if at.error is not None:
+            _log.debug("not told what is committed of %s [%s]: %s", at.topic, at.partition, at.error)
+            continue
+        epoch = -1 if at.leader_epoch is None else at.leader_epoch
+        start = Start(at.offset, epoch, committed=True) if at.offset >= 0 else None
+        committed[TopicPartition(at.topic, at.partition)] = start
+    return committed
 
 
 class _Silence:

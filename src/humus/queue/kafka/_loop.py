@@ -34,6 +34,8 @@ from humus.queue.kafka._client import (
 from humus.queue.kafka._client_errors import ClientError, Kind, Where, classify
 from humus.queue.kafka._commands import (
     AskEnds,
+    AskStarts,
+    Begin,
     Cancel,
     Commit,
     Drain,
@@ -54,7 +56,7 @@ from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._letter_box import LetterBox
-from humus.queue.kafka._lookout import Lookout, Sighting, Told
+from humus.queue.kafka._lookout import Lookout, Sighting, Started, Told
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
@@ -125,7 +127,7 @@ class PollLoop:
         self._workers: dict[Key, Worker] = {}
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
-        self._sightings: deque[Sighting | Told] = deque()
+        self._sightings: deque[Sighting | Told | Started] = deque()
         self._diagnosis = Diagnosis(Conditions(_log), float(config.get("fetch.wait.max.ms", 500)) / 1000)
         policies = [subscription.on_failure for subscription in options.subscriptions]
         self._letter_topics = sorted({policy.topic for policy in policies if policy.topic is not None})
@@ -151,6 +153,8 @@ class PollLoop:
             Resume: lambda command: self._the_client.resume(command.tps),
             Commit: self._commit,
             AskEnds: lambda command: self._lookout.ask_ends(command.keys, command.unknown),
+            AskStarts: lambda command: self._lookout.ask_starts(command.keys),
+            Begin: lambda command: self._the_client.begin(command.offsets),
             GiveBack: self._give_back,
             Stopped: self._set_stopped,
             Notice: self._notice,
@@ -310,7 +314,7 @@ class PollLoop:
         orphans = set() if core.rebalancing else {tp for tp in client.assigned() if not core.owns(tp)}
         if orphans and orphans == self._orphans:  # for a whole interval: no rebalance is about to bring them in order
             _log.error("the client holds partitions that were lost: taking them up again: %s", _list(orphans))
-            client.fetch_afresh(orphans)
+            client.rest(orphans)
             core.assigned(sorted(orphans), now)
             orphans = set()
         self._orphans = orphans
@@ -389,9 +393,12 @@ class PollLoop:
         else:
             self._core.unreadable(tp, found.code, str(found), now)
 
-    def _sighted(self, sighting: Sighting | Told, now: float) -> None:
+    def _sighted(self, sighting: Sighting | Told | Started, now: float) -> None:
         if isinstance(sighting, Told):
             self._core.told(sighting.asked, sighting.ends, now)
+            return
+        if isinstance(sighting, Started):
+            self._core.started(sighting.asked, sighting.starts, now)
             return
         self._core.flow.brokers(sighting.brokers)
         error = self._diagnosis.sighted(sighting, self._subscriptions, self._letter_topics)

@@ -34,7 +34,7 @@ from humus.queue.kafka._message import RawRecord, TopicPartition
 from humus.queue.kafka._offsets import Offsets
 from humus.queue.kafka._subscription import Semantic
 
-__all__ = ["Failure", "Key", "Partition", "Piece", "State"]
+__all__ = ["Failure", "Key", "Partition", "Piece", "Start", "State"]
 
 MAX_CHUNK = 500
 """Records that one commit of an at-most-once partition covers at most (D20)."""
@@ -49,6 +49,14 @@ class Key(NamedTuple):
 
     tp: TopicPartition
     epoch: int
+
+
+class Start(NamedTuple):
+    """Where an epoch begins, and the leader epoch there, -1 where unknown; `committed`: the group committed it."""
+
+    offset: int
+    leader_epoch: int
+    committed: bool
 
 
 class Piece(NamedTuple):
@@ -155,6 +163,7 @@ class Partition:
         "retry_commit_at",
         "semantic",
         "sent_at",
+        "start",
         "start_unsure",
         "state",
     )
@@ -166,6 +175,7 @@ class Partition:
         self.offsets: Offsets | None = (
             None  # None until the first record, or the client's position, tells where it starts
         )
+        self.start: int | None = None  # where it begins, as the cluster said: what is below was handled before it
         self.base: int | None = None  # where the epoch's position began
         self.start_unsure = False  # it began behind control records: what is committed may be less than `base`
         self.committed: int | None = None  # None until this epoch's first commit was confirmed
@@ -253,14 +263,15 @@ class Partition:
         """Take a piece. Returns it, trimmed of stale records (D1), or `None` where nothing of it counts."""
         if self.state is not State.RUNNING:
             return None
-        if self.offsets is None:
-            self.offsets = Offsets(piece.first)
-            self.base = piece.first
+        expected = self.start if self.offsets is None else self.offsets.end
         fresh: Piece | None = piece
-        if piece.first < self.offsets.end:
-            fresh = piece.behind(self.offsets.end)
+        if expected is None or piece.first < expected:
+            fresh = None if expected is None else piece.behind(expected)
             self.counts.stale += len(piece.records) - (len(fresh.records) if fresh else 0)
         if fresh is not None:
+            if self.offsets is None:
+                self.offsets = Offsets(fresh.first)
+                self.base = fresh.first
             self.offsets.received(fresh.end)
             self.counts.consumed += len(fresh.records)
             self._held.append(fresh)
@@ -316,17 +327,15 @@ class Partition:
     def client_at(self, position: int) -> None:
         """Note the client's own position while nothing is buffered: it is past control records (D4)."""
         if self.offsets is None:
-            self.offsets = Offsets(position)
-            self.base = position
-            self.start_unsure = True
+            if self.start is not None and position >= self.start:
+                self.offsets = Offsets(position)
+                self.base = position
+                self.start_unsure = True
         elif self.idle and not self.offsets.outstanding:
             self.offsets.skip_to(position)
 
     def begin_at(self, end: int) -> None:
-        """Commit where this epoch began: nothing was committed before it. `end` counts where nothing was received.
-
-        What the client delivers from before `end` all the same came while the end was asked for: it is dropped.
-        """
+        """Commit where this epoch began: nothing was committed before it. `end` counts where nothing was received."""
         if self.committed is not None or self.committing is not None:
             return
         if self.offsets is None:
