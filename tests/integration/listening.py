@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -27,7 +27,7 @@ class Listener:
         self._reader = InMemoryMetricReader()
         # The API lets a process set each of them once, and a test is not a process.
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", tracers)
-        monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", MeterProvider([self._reader]))  # noqa: SLF001
+        monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", MeterProvider([self._reader]))
 
     def spans(self, name: str = "") -> list[ReadableSpan]:
         """Return the ended spans whose name begins so, oldest first."""

@@ -58,7 +58,7 @@ def exported() -> Exported:
     meters, client_meters = _meters.Meters(meter), _client_meters.ClientMeters(meter)
     # The rebalances' names are the core's own.
     core = Assignment({}, commit_interval=1, drain_timeout=1, rebalance_timeout=1, flow=Flow(1))
-    of_core = figures(core, snapshot(core, "running", "billing", (), lambda _tp: None))
+    of_core = figures(core, snapshot(core, "running", "billing", (), lambda _tp: None, now=0.0))
     counts = Counts(consumed=9, handled=5, skipped=1, dead_lettered=1, failed=1, lost=1, committed=9)
     told = Figures({TP: counts}, {TP: 1}, of_core.states, rebalances=of_core.rebalances)
     meters.lend("billing", lambda: told)
