@@ -19,10 +19,11 @@ one that HUMUS_TEST_KAFKA names. Every run is a process of its own; candidates a
 tables to stdout, all of it to the results folder as Markdown and JSON. Ratios need a quiet machine: close the rest.
 
 modes:
-  all          the three below, about 12 minutes (default)
+  all          the four below, about 16 minutes (default)
   throughput   messages a second and CPU a message, bare loops and runtimes over the same records
   latency      from produce to processor at 1,000 messages a second
   memory       peak memory with large records and slow processors
+  telemetry    what metrics and traces add to the runtime, against the SDK's own calls
   topic        make the topic of the throughput mode and keep it, for runs of single candidates
 """
 _EPILOGUE = """\
@@ -50,10 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOGUE.format(candidates=names),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    modes = ("all", "throughput", "latency", "memory", "topic")
+    modes = ("all", "throughput", "latency", "memory", "telemetry", "topic")
     parser.add_argument("mode", nargs="?", default="all", choices=modes, metavar="MODE", help="see above")
     parser.add_argument("--rounds", type=_at_least(int, 1), default=5, metavar="N", help="(default: 5)")
-    records = "of the throughput mode, rounded up to thousands (default: 2,000,000)"
+    records = "of the throughput mode, rounded up to thousands, a tenth of it for telemetry (default: 2,000,000)"
     parser.add_argument("--records", type=_at_least(int, 1), default=2_000_000, metavar="N", help=records)
     seconds = "that a latency run counts (default: 20)"
     parser.add_argument("--seconds", type=_at_least(float, 1), default=20.0, metavar="S", help=seconds)

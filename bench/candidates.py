@@ -1,6 +1,6 @@
 """All candidates by name."""
 
-from bench import latency, memory, throughput
+from bench import latency, memory, telemetry, throughput
 from bench.instruments import Candidate
 
 __all__ = ["CANDIDATES", "PRODUCER_NAME"]
@@ -11,5 +11,6 @@ CANDIDATES: dict[str, Candidate] = {
     **throughput.CANDIDATES,
     **latency.CANDIDATES,
     **memory.CANDIDATES,
+    **telemetry.CANDIDATES,
     PRODUCER_NAME: latency.PRODUCER,
 }

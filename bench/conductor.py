@@ -117,7 +117,8 @@ def _in_short(mode: Mode, outcome: Outcome) -> str:
     if outcome.figures is None:
         return f"FAILED after {outcome.total_s:.1f} s: {outcome.fault}"
     figures = {**outcome.figures, "total_s": outcome.total_s}
-    return "   ".join(f"{figures[column.figure]:,.{column.digits}f} {column.heading}" for column in mode.columns)
+    columns = [column for column in mode.columns if column.against != "calls"]
+    return "   ".join(f"{figures[column.figure]:,.{column.digits}f} {column.heading}" for column in columns)
 
 
 def _say(text: str) -> None:

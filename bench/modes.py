@@ -1,10 +1,10 @@
 """What is measured: which candidates, on which topic, against whom, and told in which columns."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bench import latency, memory, throughput, topics
+from bench import latency, memory, telemetry, throughput, topics
 from bench.candidates import PRODUCER_NAME
 from bench.child import Child, Outcome
 from bench.instruments import Candidate, Order
@@ -14,6 +14,8 @@ __all__ = ["MODES", "Amounts", "Column", "Mode"]
 THROUGHPUT_PARTITIONS = 8
 LATENCY_PARTITIONS = 8
 RECORD_BYTES = 200
+TELEMETRY_PART = 10
+"""The telemetry mode needs fewer records: it measures microseconds, not tenths of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,15 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One figure in the table; `against` says how it is compared with the yardstick's of the same round."""
+    """One figure in the table; `against` says how it is compared with the yardstick's of the same round.
+
+    As `calls`, it stands for the comparison alone: what the candidate needs more, in calls of `Mode.calls`.
+    """
 
     figure: str
     heading: str
     digits: int
-    against: Literal["ratio", "difference"] | None = None
+    against: Literal["ratio", "difference", "calls"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Mode:
     `prepare` is given the brokers, makes the topic that all runs share, and returns its name (empty if each run makes
     its own); `run` is given candidate, brokers and topic, and makes one run. Candidates in `on_request` are left out
     unless they are asked for. `budgets` are those of the design, in words.
+
+    `yardsticks` are those of candidates that have another one than the mode's; `calls` says which candidate is the bare
+    call that another one adds to its yardstick. A bare call has no yardstick.
     """
 
     name: str
@@ -55,15 +63,24 @@ class Mode:
     yardstick: str | None = None
     on_request: frozenset[str] = frozenset()
     budgets: tuple[str, ...] = ()
+    yardsticks: Mapping[str, str] = field(default_factory=dict)
+    calls: Mapping[str, str] = field(default_factory=dict)
+
+    def yardstick_of(self, candidate: str) -> str | None:
+        """Return what a candidate is compared with, `None` for nothing."""
+        if candidate == self.yardstick or candidate in self.calls.values():
+            return None
+        return self.yardsticks.get(candidate, self.yardstick)
 
     def chosen(self, only: frozenset[str]) -> list[str]:
         """Return the candidates to run, the yardstick with them; none if all that is asked for belongs elsewhere."""
         if not only:
             return [name for name in self.candidates if name not in self.on_request]
-        named = [name for name in self.candidates if name in only]
-        if named and self.yardstick is not None and self.yardstick not in named:
-            named.insert(0, self.yardstick)
-        return named
+        named = {name for name in self.candidates if name in only}
+        needed = {self.yardstick_of(name) for name in named} | {self.calls.get(name) for name in named}
+        if named and self.yardstick is not None:
+            needed.add(self.yardstick)
+        return [name for name in self.candidates if name in named | needed]
 
 
 def _alone(candidate: str, brokers: str, topic: str, amounts: Amounts) -> Outcome:
@@ -195,4 +212,42 @@ _MEMORY = Mode(
     budgets=("held stays below its bound (D50)", "growth / bound stays below 1"),
 )
 
-MODES = {mode.name: mode for mode in (_THROUGHPUT, _LATENCY, _MEMORY)}
+# -- telemetry -----------------------------------------------------------------------------------------------------
+
+
+def _a_part_of_the_records(brokers: str, amounts: Amounts) -> str:
+    return _many_records(brokers, replace(amounts, records=max(1000, amounts.records // TELEMETRY_PART)))
+
+
+_TELEMETRY = Mode(
+    name="telemetry",
+    title="Telemetry",
+    about=(
+        f"The throughput mode's records, one in {TELEMETRY_PART} of them, read by a runtime that OpenTelemetry's SDK "
+        "listens to; and one call of that SDK for each of as many. CPU is that of the process, all threads."
+    ),
+    candidates={telemetry.YARDSTICK: throughput.CANDIDATES[telemetry.YARDSTICK], **telemetry.CANDIDATES},
+    columns=(
+        Column("msgs_per_s", "msg/s or calls/s", 0, "ratio"),
+        Column("cpu_us", "CPU us a message or call", 2, "difference"),
+        Column("cpu_us", "the same in bare calls", 2, "calls"),
+        Column("peak_mib", "peak RSS MiB", 0),
+        Column("seconds", "seconds", 2),
+    ),
+    prepare=_a_part_of_the_records,
+    run=_alone,
+    yardstick=telemetry.YARDSTICK,
+    yardsticks={"humus-durations": "humus-metrics"},
+    calls={
+        "humus-durations": "call-histogram",
+        "humus-traces-1": "call-span-1",
+        "humus-traces-all": "call-span-all",
+    },
+    budgets=(
+        "humus-metrics: at most 0.7 us of CPU a message more than humus-async",
+        "humus-durations: at most 1.1 bare calls more than humus-metrics",
+        "humus-traces-1, humus-traces-all: at most 1.1 bare calls more than humus-async",
+    ),
+)
+
+MODES = {mode.name: mode for mode in (_THROUGHPUT, _LATENCY, _MEMORY, _TELEMETRY)}

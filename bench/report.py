@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.child import Outcome
 from bench.machine import Noise
-from bench.modes import Amounts, Column, Mode
+from bench.modes import TELEMETRY_PART, Amounts, Column, Mode
 from bench.series import Spread
 
 __all__ = ["Results", "Round", "Run", "write"]
@@ -66,16 +66,24 @@ class Results:
 
     def compared(self, candidate: str, column: Column) -> Spread | None:
         """Return the spread of a figure against the yardstick's of the same round."""
-        yardstick = self.mode.yardstick
-        if column.against is None or yardstick is None or candidate == yardstick:
+        yardstick = self.mode.yardstick_of(candidate)
+        if column.against is None or yardstick is None:
             return None
-        pairs = [(one.figure(candidate, column.figure), one.figure(yardstick, column.figure)) for one in self.rounds]
-        series = [
-            mine / its if column.against == "ratio" else mine - its
-            for mine, its in pairs
-            if mine is not None and its is not None
-        ]
+        found = [self._compared(one, candidate, yardstick, column) for one in self.rounds]
+        series = [value for value in found if value is not None]
         return Spread.of(series) if series else None
+
+    def _compared(self, one: Round, candidate: str, yardstick: str, column: Column) -> float | None:
+        mine, its = one.figure(candidate, column.figure), one.figure(yardstick, column.figure)
+        if mine is None or its is None:
+            return None
+        if column.against == "ratio":
+            return mine / its
+        if column.against == "difference":
+            return mine - its
+        call = self.mode.calls.get(candidate)
+        cost = None if call is None else one.figure(call, column.figure)
+        return None if cost is None else (mine - its) / cost
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain lists and dictionaries: every run, and the summary."""
@@ -123,6 +131,7 @@ class Results:
     def _amount(self) -> str:
         amount = {
             "throughput": f"{self.amounts.records:,} records",
+            "telemetry": f"{self.amounts.records // TELEMETRY_PART:,} records",
             "latency": f"{self.amounts.seconds:g} s a run",
         }.get(self.mode.name)
         rounds = f"{len(self.rounds)} of {self.amounts.rounds} rounds, alternating; median (least - most)"
@@ -134,7 +143,8 @@ class Results:
         for name in self.candidates:
             cells = [name]
             for column in self.mode.columns:
-                cells.append(_cell(self.spread(name, column.figure), column.digits))
+                if column.against != "calls":
+                    cells.append(_cell(self.spread(name, column.figure), column.digits))
                 if column.against is not None and self.mode.yardstick is not None:
                     cells.append(_cell(self.compared(name, column), 2))
             rows.append(cells)
@@ -143,8 +153,9 @@ class Results:
     def _notes(self) -> str:
         lines = [f"- `{name}`: {self.mode.candidates[name].what}" for name in self.candidates]
         if self.mode.yardstick is not None:
+            others = "".join(f", of `{name}` it is `{its}`" for name, its in self.mode.yardsticks.items())
             lines.append(
-                f"- The yardstick is `{self.mode.yardstick}`; ratios and differences are taken round by round."
+                f"- The yardstick is `{self.mode.yardstick}`{others}; ratios and differences are taken round by round."
             )
         lines += [f"- Budget: {budget}." for budget in self.mode.budgets]
         for number, one in enumerate(self.rounds, 1):
@@ -174,7 +185,7 @@ def write(results: Results, folder: Path) -> tuple[Path, Path]:
 
 
 def _headings(column: Column, mode: Mode) -> list[str]:
-    if column.against is None or mode.yardstick is None:
+    if column.against in {None, "calls"} or mode.yardstick is None:
         return [column.heading]
     return [column.heading, f"{column.heading}: {'x' if column.against == 'ratio' else '+'} yardstick"]
 

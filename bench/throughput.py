@@ -26,7 +26,7 @@ from bench.instruments import (
 from humus.queue import kafka
 from humus.queue.kafka import Message, Subscription
 
-__all__ = ["CANDIDATES"]
+__all__ = ["CANDIDATES", "humus_async"]
 
 _BATCH = 1000
 _WAIT = 1.0
@@ -156,11 +156,13 @@ def _empty_def(ends: _Ends) -> Callable[[Message], Any]:
 def _humus(
     subscribe: Callable[[str, Callable[[Message], Any]], Subscription],
     make_processor: Callable[[_Ends], Callable[[Message], Any]],
+    **options: Any,
 ) -> Callable[[Order], Figures]:
     def run(order: Order) -> Figures:
         shape = shape_of(order)
         ends = _Ends(shape)
-        runtime = kafka.Runtime(order.brokers, fresh_group(), subscribe(order.topic, make_processor(ends)))
+        subscription = subscribe(order.topic, make_processor(ends))
+        runtime = kafka.Runtime(order.brokers, fresh_group(), subscription, **options)
         ends.at_last = runtime.stop
         asyncio.run(runtime.process_queue())
         handled = runtime.status().totals.handled
@@ -169,6 +171,11 @@ def _humus(
         return _figures(shape.records, ends.first, ends.last)
 
     return run
+
+
+def humus_async(order: Order, **options: Any) -> Figures:
+    """Run at least once, with an empty `async def` processor and options of the runtime."""
+    return _humus(kafka.at_least_once, _empty_async, **options)(order)
 
 
 CANDIDATES = {
@@ -180,7 +187,7 @@ CANDIDATES = {
     ),
     "bare-shipped": Candidate("consume(1000), the client as shipped", _bare(_as_shipped, _consume)),
     "bare-poll": Candidate("poll(), the client configured as the runtime does it", _bare(runtime_client_config, _poll)),
-    "humus-async": Candidate("at least once, empty async def processor", _humus(kafka.at_least_once, _empty_async)),
+    "humus-async": Candidate("at least once, empty async def processor", humus_async),
     "humus-def": Candidate("at least once, empty def processor", _humus(kafka.at_least_once, _empty_def)),
     "humus-at-most-once": Candidate(
         "at most once, empty async def processor", _humus(kafka.at_most_once, _empty_async)

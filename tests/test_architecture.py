@@ -20,6 +20,7 @@ PURE: Final = (
     "_commits",
     "_flow",
     "_stalls",
+    "_log_ends",
     "_commands",
     "_assignment",
 )
@@ -40,7 +41,7 @@ FLOORS: Final = (
     ("_dead_letter", "_offsets", "_retry"),
     ("_subscription",),
     ("_partition",),
-    ("_commits", "_flow", "_stalls", "_commands"),
+    ("_commits", "_flow", "_stalls", "_log_ends", "_commands"),
     ("_assignment",),
     ("_status", "_conditions", "_delivery_context", "_owned_keys", "_security"),
     ("_figures", "_client_figures"),

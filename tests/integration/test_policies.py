@@ -55,6 +55,23 @@ async def test_halt_stops_the_partition_at_the_failed_record(
     assert recorder.handled == {0: list(range(30)), 1: list(range(30))}
 
 
+async def test_the_lag_of_a_halted_partition_grows(
+    topic: MakeTopic, produce: Produce, runtime: MakeRuntime, kind: Kind
+) -> None:
+    """Nothing is fetched of it any more, so the cluster is asked where its log ends: `lag` is what waits."""
+    name = topic()
+    await asyncio.to_thread(produce, name, b"", b"", b"")
+    recorder = Recorder()
+    failing = Failing({(0, 1): [Reject("no")]})
+    member = runtime(at_least_once(name, recorder.processor(kind, failing), on_failure=halt()))
+    async with running(member):
+        await eventually(lambda: partitions(member), lambda at: 0 in at and at[0].state == "halted")
+        await asyncio.to_thread(produce, name, *[b""] * 40)  # may still come with a fetch that is under way
+        await eventually(lambda: partitions(member)[0].lag, lambda lag: lag == 42)
+        await asyncio.to_thread(produce, name, *[b""] * 40)
+        await eventually(lambda: partitions(member)[0].lag, lambda lag: lag == 82)
+
+
 @pytest.mark.parametrize("protocol", ["consumer"], indirect=True)
 async def test_halt_holds_while_records_pour_in(
     kafka: Kafka, topic: MakeTopic, produce: Produce, group: str, runtime: MakeRuntime, kind: Kind

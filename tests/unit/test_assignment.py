@@ -886,3 +886,17 @@ def test_a_jump_is_counted_at_once_and_told_with_where_it_goes_on(core: Core) ->
     assert told[1].text.endswith("going on at its beginning")
     core.told([core.key(A)], {A: Ends(8, 20, None)}, 0.3)
     assert of(Notice, core.at(0.3)) == []
+
+
+def test_the_end_of_a_halted_log_is_asked_for() -> None:
+    """A partition that is not fetched has its lag from the cluster, and nothing else of it changes."""
+    core = Core()
+    core.begin(A, B, records=3)
+    core.worker_said(Halted(core.key(A), failure(0)), 0.1)
+    asked = of(AskEnds, core.at(1.0))
+    assert asked == [AskEnds([core.key(A)], [])]
+    core.told([core.key(A)], {A: Ends(0, 500, None)}, 1.1)
+    assert (core.log_ends.end(A), core.log_ends.end(B)) == (500, None)
+    assert of(Commit, core.at(1.2)) == []
+    assert of(AskEnds, core.at(10.0)) == []
+    assert of(AskEnds, core.at(11.5)) == [AskEnds([core.key(A)], [])]

@@ -64,6 +64,25 @@ def test_comparison_is_made_round_by_round() -> None:
     assert results(*rounds).compared("bare", rate) is None
 
 
+def test_what_is_added_is_said_in_bare_calls() -> None:
+    """Durations are compared with metrics without them, in calls of the histogram; the call itself with nothing."""
+    mode = MODES["telemetry"]
+    names = ["humus-async", "humus-metrics", "humus-durations", "call-histogram"]
+    cpu_us = (1.0, 1.5, 11.5, 8.0)
+    this = Round([Run(QUIET, Outcome(name, 3.0, figures(1000, cpu))) for name, cpu in zip(names, cpu_us, strict=True)])
+    amounts = Amounts(rounds=1, records=1000, seconds=1.0, timeout=1.0)
+    found = Results(mode, amounts, {"cores": 2}, datetime(2026, 1, 1, tzinfo=UTC), names, [this])
+    [more] = [column for column in mode.columns if column.against == "difference"]
+    [calls] = [column for column in mode.columns if column.against == "calls"]
+    assert found.compared("humus-metrics", more) == Spread.of([0.5])
+    assert found.compared("humus-durations", more) == Spread.of([10.0])
+    assert found.compared("humus-durations", calls) == Spread.of([1.25])
+    assert found.compared("humus-metrics", calls) is None
+    assert found.compared("call-histogram", more) is None
+    row = next(line for line in found.as_markdown().splitlines() if line.startswith("| humus-durations"))
+    assert row == "| humus-durations | 1,000 | 1.00 | 11.50 | 10.00 | 1.25 | 50 | 2.00 |"
+
+
 def test_a_failed_run_is_named_and_counts_for_nothing() -> None:
     """A run that failed is in the table's notes, and neither its figures nor ratios to it are made up."""
     found = results(a_round(None, figures(500, 1.5)), a_round(figures(1000, 1.0), figures(700, 1.5)))
@@ -90,4 +109,6 @@ def test_only_brings_the_yardstick_with_it() -> None:
     """A candidate alone says nothing: the yardstick runs with it, and modes that it does not belong to do not run."""
     assert MODES["throughput"].chosen(frozenset({"humus-def"})) == ["bare", "humus-def"]
     assert MODES["latency"].chosen(frozenset({"humus-def"})) == []
+    asked = MODES["telemetry"].chosen(frozenset({"humus-durations"}))
+    assert asked == ["humus-async", "humus-metrics", "humus-durations", "call-histogram"]
     assert "bare-poll" not in MODES["throughput"].chosen(frozenset())

@@ -45,6 +45,7 @@ from humus.queue.kafka._commands import (
 )
 from humus.queue.kafka._commits import Commits
 from humus.queue.kafka._flow import Flow
+from humus.queue.kafka._log_ends import LogEnds
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Counts, Failure, Key, Partition, Piece, Start, State
 from humus.queue.kafka._stalls import Ends, Seen, Stall, Stalls
@@ -114,6 +115,7 @@ class Assignment:
     ) -> None:
         self.flow = flow
         self.stalls = Stalls(math.inf) if stalls is None else stalls
+        self.log_ends = LogEnds()
         self.rebalances = Rebalances()
         self.fatal: Fatal | None = None
         self.commits_refused = 0  # by partition
@@ -494,6 +496,7 @@ class Assignment:
     def told(self, asked: Iterable[Key], ends: Mapping[TopicPartition, Ends], now: float) -> None:
         """`AskEnds` was answered, by `ends` for those partitions of which the cluster said anything."""
         self.stalls.told(asked, ends, now)
+        self.log_ends.told(asked, ends)
         for key in asked:
             offset = self._jumped.pop(key, None)
             if offset is not None:
@@ -562,11 +565,22 @@ class Assignment:
         if found.ask:
             keys = [seen.key for seen in found.ask]
             self._do(AskEnds(keys, [seen.key for seen in found.ask if seen.position is None]))
+        keys = self.log_ends.look(now, (p.key for p in self._partitions.values() if self._stands(p)))
+        if keys:
+            self._do(AskEnds(keys, []))
         for stall in found.began:
             text = f"stalled for {now - stall.since:.0f} s: there are records up to offset {stall.end}, and none comes"
             self._note("error", text, stall.key.tp, stall.position)
         for stall in found.ended:
             self._note("info", f"no longer stalled, after {now - stall.since:.0f} s", stall.key.tp, stall.position)
+
+    def _stands(self, partition: Partition) -> bool:
+        """Whether the client does not fetch it, or soon will not: its lag is then only known from the cluster."""
+        if partition.position is None or partition.key in self._unplaced:
+            return False
+        if partition.state is not State.RUNNING:
+            return partition.state is State.HALTED
+        return partition.failure is not None or self.flow.paused(partition.key.tp)
 
     def _seen(self, partition: Partition) -> Seen:
         """Return what counts for the watch: whatever is with a worker is handled, retried, or waited for visibly."""

@@ -498,10 +498,16 @@ class PollLoop:
             self._figures = figures(self._core, status)
 
     def _snapshot(self, state: RuntimeState) -> RuntimeStatus:
-        end_offset = self._client.end_offset if self._client is not None and state != "stopped" else _unknown_end
+        end_offset = self._end_offset if state != "stopped" else _unknown_end
         problems, warnings = self._diagnosis.texts(), self._diagnosis.warnings()
         now = self._clock()
         return snapshot(self._core, state, self._options.group_id, problems, end_offset, warnings=warnings, now=now)
+
+    def _end_offset(self, tp: TopicPartition) -> int | None:
+        """Return where the log ends: as of its last fetch, or by the cluster's word where that is later."""
+        fetched = None if self._client is None else self._client.end_offset(tp)
+        told = self._core.log_ends.end(tp)
+        return max((end for end in (fetched, told) if end is not None), default=None)
 
 
 def _wake_all(workers: list[AsyncWorker]) -> None:

@@ -196,27 +196,32 @@ class Meters:
             for tp, lag in figures.lag.items():
                 yield Observation(lag, of_partition(group_id, tp))
 
-    def _commit_age(self) -> Iterator[Observation]:
+    def _groups(self) -> Iterator[tuple[dict[str, str], list[Figures]]]:
+        """Return the figures of each group: its members in this process share a series."""
+        groups: dict[str, list[Figures]] = {}
         for group_id, figures in self._figures():
-            since = figures.behind_since
-            yield Observation(0.0 if since is None else max(0.0, time.monotonic() - since), _of_group(group_id))
+            groups.setdefault(group_id, []).append(figures)
+        for group_id, members in groups.items():
+            yield {SYSTEM: KAFKA, GROUP: group_id}, members
+
+    def _commit_age(self) -> Iterator[Observation]:
+        for attributes, members in self._groups():
+            now = time.monotonic()
+            ages = [now - since for one in members if (since := one.behind_since) is not None]
+            yield Observation(max(ages, default=0.0), attributes)
 
     def _in_flight(self) -> Iterator[Observation]:
-        for group_id, figures in self._figures():
-            yield Observation(figures.in_flight, _of_group(group_id))
+        for attributes, members in self._groups():
+            yield Observation(sum(one.in_flight for one in members), attributes)
 
     def _buffered(self) -> Iterator[Observation]:
-        for group_id, figures in self._figures():
-            yield Observation(figures.buffered, _of_group(group_id))
+        for attributes, members in self._groups():
+            yield Observation(sum(one.buffered for one in members), attributes)
 
     def _partitions(self) -> Iterator[Observation]:
-        for group_id, figures in self._figures():
+        for attributes, members in self._groups():
             for state in STATES:
-                yield Observation(figures.states.get(state, 0), {**_of_group(group_id), STATE: state})
-
-
-def _of_group(group_id: str) -> dict[str, str]:
-    return {SYSTEM: KAFKA, GROUP: group_id}
+                yield Observation(sum(one.states.get(state, 0) for one in members), {**attributes, STATE: state})
 
 
 def _callback(observe: Callable[[], Iterable[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:

@@ -39,6 +39,8 @@ from humus.queue.kafka._worker import Observer
 __all__ = ["OtelObserver"]
 
 _NO_CONTEXT: Final = context_api.Context()
+_W3C: Final = frozenset({"traceparent", "tracestate", "baggage"})
+"""The headers of the propagators that are set unless somebody chooses others."""
 _Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -92,6 +94,8 @@ class OtelObserver(Observer):
         self._group_id, self._client_id = group_id, client_id
         self._tracer, self._meters = tracer, meters
         self._record = meters.duration.record if meters is not None and durations else None
+        fields = frozenset(propagate.get_global_textmap().fields)
+        self._carrying = fields if fields <= _W3C else frozenset()  # others may read headers that they do not name
         self._is_child = trace_parent == "parent"
         self._name = f"{Operation.PROCESS} {tp.topic}"
         self._of_metric = {**of_partition(group_id, tp), OPERATION: Operation.PROCESS}
@@ -119,19 +123,31 @@ class OtelObserver(Observer):
 
     def _start_span(self, tracer: Tracer, message: Message) -> None:
         headers: _Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
-        found = propagate.extract(headers, _NO_CONTEXT, _GETTER) if headers else _NO_CONTEXT
+        found = self._found(headers) if headers else _NO_CONTEXT
         attributes = {**self._of_span, OFFSET: message.offset}
         if message.value is None:
             attributes[TOMBSTONE] = True
         links = None
         parent = found
-        if not self._is_child and headers:
+        if found and not self._is_child:
             producer = trace.get_current_span(found).get_span_context()
             if producer.is_valid:
                 links = [Link(producer)]
-                parent = trace.set_span_in_context(trace.INVALID_SPAN, found)  # baggage stays
+                # What else there is stays: baggage.
+                parent = _NO_CONTEXT if len(found) == 1 else trace.set_span_in_context(trace.INVALID_SPAN, found)
         self._span = span = tracer.start_span(self._name, parent, SpanKind.CONSUMER, attributes, links)
         self._token = context_api.attach(trace.set_span_in_context(span, found))
+
+    def _found(self, headers: _Headers) -> context_api.Context:
+        """Return the context that the headers carry, without asking the propagators where none is theirs."""
+        carrying = self._carrying
+        if carrying:
+            for name, _ in headers:
+                if name in carrying:
+                    break
+            else:
+                return _NO_CONTEXT
+        return propagate.extract(headers, _NO_CONTEXT, _GETTER)
 
     def failed(self, error: BaseException, error_type: str, attempt: int) -> None:
         """An attempt failed; whether it is repeated is not decided."""
