@@ -69,7 +69,7 @@ class Probes:
 
     def __init__(self, member: Service) -> None:
         member.wait_for("health server: ")
-        found = re.search(r"health server: (http://\S+)", member.output())
+        found = re.search(r"health server: (http://[\w.:]+)", member.output())
         assert found, member.output()
         self._address = found[1]
 
