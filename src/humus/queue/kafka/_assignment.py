@@ -367,6 +367,7 @@ class Assignment:
             partition.state = State.HALTED
             partition.failure = Failure(at, 0, error_type, reason, now)
             self.flow.hold(tp)
+            self._unplaced.pop(partition.key, None)
             self._note("error", f"halted: {reason}", tp, at, error_type)
 
     def abandon(self) -> list[Key]:

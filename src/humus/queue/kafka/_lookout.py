@@ -25,7 +25,7 @@ from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._partition import Key, Start
 from humus.queue.kafka._stalls import Ends
 
-__all__ = ["Lookout", "Sighting", "Started", "Told"]
+__all__ = ["Blind", "Lookout", "Sighting", "Started", "Told"]
 
 _log = logging.getLogger("humus.kafka.client")
 
@@ -39,6 +39,8 @@ _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
+_BEGINS: Final = {"earliest": _EARLIEST, "latest": _LATEST}
+"""`auto.offset.reset` -> where a partition begins with nothing committed; `error` is nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,21 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Where the partitions that were asked about begin; those of which that is not known now are not in `starts`."""
+    """Where the partitions that were asked about begin; those of which that is not known now are not in `starts`.
+
+    `nowhere` are those with nothing committed, where `auto.offset.reset` gives no place to begin.
+    """
 
     asked: Sequence[Key]
     starts: Mapping[TopicPartition, Start]
+    nowhere: frozenset[TopicPartition] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """The lookout has ended by an error of its own: nobody tells where partitions begin any more."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ class Lookout:
         self,
         config: Mapping[str, Any],
         topics: Sequence[str],
-        report: Callable[[Sighting | Told | Started], None],
+        report: Callable[[Sighting | Told | Started | Blind], None],
         *,
         also: Iterable[str] = (),
     ) -> None:
@@ -96,7 +109,7 @@ class Lookout:
         self._also = [topic for topic in also if topic not in topics]
         self._report = report
         self._level = _isolation_level(config)
-        self._begin = _LATEST if config.get("auto.offset.reset") == "latest" else _EARLIEST
+        self._begin = _BEGINS.get(config.get("auto.offset.reset", "earliest"))
         self._questions: deque[_Question] = deque()
         self._wake = threading.Event()
         self._look_at = 0.0
@@ -134,6 +147,12 @@ class Lookout:
         self._wake.set()
 
     def _run(self) -> None:
+        try:
+            self._look_out()
+        except Exception as error:  # noqa: BLE001 - handed on: without a lookout partitions would stand still
+            self._report(Blind(error))
+
+    def _look_out(self) -> None:
         connection = connection_config(self._config)
         admin = AdminClient(connection, logger=_Silence())
         # Asked by a consumer that joins no group: the admin client's own question has crashed the process, seen with
@@ -145,7 +164,7 @@ class Lookout:
             while self._questions and not self._stop.is_set():
                 question = self._questions.popleft()
                 if question.starts:
-                    self._report(Started(question.keys, self._starts(admin, reader, question.keys)))
+                    self._report(self._starts(admin, reader, question.keys))
                 else:
                     self._report(Told(question.keys, self._ends(admin, reader, question)))
             if time.monotonic() >= self._look_at:
@@ -189,19 +208,21 @@ class Lookout:
         at = {tp: start and start.offset for tp, start in committed.items()}
         return {tp: Ends(begins[tp], end, at.get(tp)) for tp, end in ends.items() if tp in known}
 
-    def _starts(self, admin: AdminClient, reader: Consumer, keys: Sequence[Key]) -> dict[TopicPartition, Start]:
+    def _starts(self, admin: AdminClient, reader: Consumer, keys: Sequence[Key]) -> Started:
         """Ask what is committed of all of them at once; of where the log begins or ends only where nothing is."""
         try:
             committed = _committed(reader, keys)
             starts = {tp: start for tp, start in committed.items() if start is not None}
             fresh = [key for key in keys if key.tp in committed and key.tp not in starts]
-            if fresh:
+            if fresh and self._begin is None:
+                return Started(keys, starts, frozenset(key.tp for key in fresh))
+            if fresh and self._begin is not None:
                 begins = self._offsets(admin, fresh, self._begin)
                 starts.update({tp: Start(offset, -1, committed=False) for tp, offset in begins.items()})
         except KafkaException as error:
             _log.debug("not told where partitions begin: %s", error)
-            return {}
-        return starts
+            return Started(keys, {})
+        return Started(keys, starts)
 
     def _offsets(self, admin: AdminClient, keys: Sequence[Key], spec: OffsetSpec) -> dict[TopicPartition, int]:
         wanted = {ClientTopicPartition(*key.tp): spec for key in keys}

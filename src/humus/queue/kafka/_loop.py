@@ -56,7 +56,7 @@ from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._flow import Flow
 from humus.queue.kafka._letter_box import LetterBox
-from humus.queue.kafka._lookout import Lookout, Sighting, Started, Told
+from humus.queue.kafka._lookout import Blind, Lookout, Sighting, Started, Told
 from humus.queue.kafka._message import TopicPartition
 from humus.queue.kafka._options import Options
 from humus.queue.kafka._partition import Key
@@ -85,6 +85,10 @@ _CLOSE_WITHIN: Final = 2.0
 """Seconds that leaving the group may take, with the commits' 7 s within the 10 s of D60; it takes some milliseconds."""
 _GHOSTS_WITHIN: Final = 0.5
 """Seconds that cancelled tasks have to come to an end before the runtime does."""
+_NOWHERE: Final = (
+    "the group has committed nothing, and auto_offset_reset is 'error': "
+    "commit where it is to begin, or choose earliest or latest"
+)
 _RECONCILE_EVERY: Final = 5.0
 _SNAPSHOT_EVERY: Final = 0.1
 _SNAPSHOT_A_PARTITION: Final = 0.001
@@ -127,7 +131,7 @@ class PollLoop:
         self._workers: dict[Key, Worker] = {}
         self._needs_wake: set[AsyncWorker] = set()
         self._said: deque[WorkerEvent] = deque()
-        self._sightings: deque[Sighting | Told | Started] = deque()
+        self._sightings: deque[Sighting | Told | Started | Blind] = deque()
         self._diagnosis = Diagnosis(Conditions(_log), float(config.get("fetch.wait.max.ms", 500)) / 1000)
         policies = [subscription.on_failure for subscription in options.subscriptions]
         self._letter_topics = sorted({policy.topic for policy in policies if policy.topic is not None})
@@ -393,11 +397,16 @@ class PollLoop:
         else:
             self._core.unreadable(tp, found.code, str(found), now)
 
-    def _sighted(self, sighting: Sighting | Told | Started, now: float) -> None:
+    def _sighted(self, sighting: Sighting | Told | Started | Blind, now: float) -> None:
+        if isinstance(sighting, Blind):
+            self._fail(sighting.error)
+            return
         if isinstance(sighting, Told):
             self._core.told(sighting.asked, sighting.ends, now)
             return
         if isinstance(sighting, Started):
+            for tp in sighting.nowhere:
+                self._core.unreadable(tp, "_NO_OFFSET", _NOWHERE, now)
             self._core.started(sighting.asked, sighting.starts, now)
             return
         self._core.flow.brokers(sighting.brokers)
