@@ -12,6 +12,7 @@ PIP := $(PY) -m pip --quiet --disable-pip-version-check --no-input
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 ARGS ?=
+JOBS ?= 2
 SEEDS ?= 100000
 START ?= 0
 
@@ -25,7 +26,7 @@ demo: $(VENV)/.demo ## stream a year of flights through a service, on an embedde
 
 test: $(VENV)/.dev $(VENV)/.demo ## run all tests, those on a real Apache Kafka too; ARGS="-k name" runs some
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.demo ## lint, format and types: ruff, mypy, pyright
 	@$(VENV)/bin/ruff check --quiet
