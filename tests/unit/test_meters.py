@@ -8,7 +8,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._instruments import Metric
-from humus.queue.kafka._meters import Meters
+from humus.queue.kafka._message import TopicPartition
+from humus.queue.kafka._meters import STATES, Meters
+from humus.queue.kafka._partition import Counts
 
 
 def read(*figures: Figures) -> dict[str, list[tuple[dict[str, Any], Any]]]:
@@ -43,3 +45,32 @@ def test_runtimes_of_one_group_are_added_up() -> None:
     assert [value for _, value in found[Metric.BUFFERED]] == [5]
     [(_, age)] = found[Metric.COMMIT_AGE]
     assert 100 <= age < 200
+
+
+def test_a_thousand_partitions_are_a_series_each_and_no_more() -> None:
+    """What is about a partition has one series a partition and outcome, all else a handful, however many there are."""
+    tps = [TopicPartition("orders", number) for number in range(1000)]
+    found = read(
+        Figures(
+            counts={tp: Counts(consumed=10, handled=10, skipped=tp.partition % 2, committed=9) for tp in tps},
+            lag=dict.fromkeys(tps, 1),
+            states={"running": 1000},
+            rebalances={"assigned": 1, "revoked": 0, "lost": 0},
+        )
+    )
+    sizes = {name: len(points) for name, points in found.items()}
+    assert sizes == {
+        Metric.CONSUMED: 1000,
+        Metric.COMMITTED: 1000,
+        Metric.LAG: 1000,
+        Metric.HANDLED: 1500,
+        Metric.PARTITIONS: len(STATES),
+        Metric.REBALANCES: 3,
+        Metric.COMMIT_AGE: 1,
+        Metric.IN_FLIGHT: 1,
+        Metric.BUFFERED: 1,
+    }
+    assert sum(value for attributes, value in found[Metric.HANDLED] if attributes["outcome"] == "skipped") == 500
+    assert {attributes["messaging.destination.partition.id"] for attributes, _ in found[Metric.LAG]} == {
+        str(number) for number in range(1000)
+    }
