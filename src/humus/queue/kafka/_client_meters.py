@@ -6,12 +6,12 @@ and the broker, as the client names it.
 
 import threading
 from collections.abc import Callable, Iterator
-from weakref import WeakKeyDictionary
+from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation, get_meter_provider
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from humus.queue.kafka._client_figures import BrokerFigures, ClientFigures
-from humus.queue.kafka._instruments import DIRECTION, GROUP, KAFKA, SERVER, STATISTIC, SYSTEM, Metric, meter_or_none
+from humus.queue.kafka._instruments import DIRECTION, GROUP, KAFKA, SERVER, STATISTIC, SYSTEM, Metric, OfProvider
 
 __all__ = ["ClientMeters", "client_meters_or_none"]
 
@@ -117,18 +117,5 @@ class ClientMeters:
             yield Observation(broker.rtt.p99 / _MICROSECONDS, {**attributes, STATISTIC: "p99"})
 
 
-_MADE: "WeakKeyDictionary[MeterProvider, ClientMeters]" = WeakKeyDictionary()
-_making = threading.Lock()
-
-
-def client_meters_or_none() -> ClientMeters | None:
-    """Return the instruments of the global meter provider, `None` where nobody set one that does anything."""
-    meter = meter_or_none()
-    if meter is None:
-        return None
-    with _making:
-        provider = get_meter_provider()
-        found = _MADE.get(provider)
-        if found is None:
-            found = _MADE[provider] = ClientMeters(meter)
-        return found
+client_meters_or_none: Final = OfProvider(ClientMeters)
+"""`client_meters_or_none()`: the instruments of the global meter provider, `None` where there is none."""

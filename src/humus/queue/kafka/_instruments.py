@@ -6,8 +6,10 @@ application's business or `humus.telemetry`'s. What no provider listens to is no
 when a runtime starts.
 """
 
-from collections.abc import Collection
-from typing import Final
+import threading
+from collections.abc import Callable, Collection
+from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
@@ -37,6 +39,7 @@ __all__ = [
     "SYSTEM",
     "TOMBSTONE",
     "Metric",
+    "OfProvider",
     "Operation",
     "commit_span",
     "end_span",
@@ -44,6 +47,8 @@ __all__ = [
     "of_partition",
     "tracer_or_none",
 ]
+
+T = TypeVar("T")
 
 _SCOPE: Final = "humus.queue.kafka"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -138,6 +143,29 @@ def meter_or_none() -> metrics.Meter | None:
     """Return the global provider's meter, `None` where nobody set a provider that does anything."""
     provider = meter_provider()
     return None if provider is None else provider.get_meter(_SCOPE, __version__, schema_url=_SCHEMA)
+
+
+class OfProvider(Generic[T]):
+    """Makes a set of instruments once for each meter provider: making the same ones twice is an error of the API's.
+
+    Called, it returns the global provider's set, `None` where nobody set a provider that does anything. Any thread.
+    """
+
+    def __init__(self, make: Callable[[metrics.Meter], T]) -> None:
+        self._make = make
+        self._made: WeakKeyDictionary[metrics.MeterProvider, T] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def __call__(self) -> T | None:
+        meter = meter_or_none()
+        if meter is None:
+            return None
+        with self._lock:
+            provider = metrics.get_meter_provider()
+            found = self._made.get(provider)
+            if found is None:
+                found = self._made[provider] = self._make(meter)
+            return found
 
 
 # -- spans that are no record's -------------------------------------------------------------------------------------

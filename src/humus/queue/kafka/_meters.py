@@ -11,16 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import (
     CallbackOptions,
     Counter,
     Histogram,
     Meter,
-    MeterProvider,
     Observation,
-    get_meter_provider,
 )
 
 from humus.queue.kafka._figures import Figures
@@ -37,8 +34,8 @@ from humus.queue.kafka._instruments import (
     STATE,
     SYSTEM,
     Metric,
+    OfProvider,
     Operation,
-    meter_or_none,
     of_partition,
 )
 from humus.queue.kafka._message import TopicPartition
@@ -228,19 +225,5 @@ def _callback(observe: Callable[[], Iterable[Observation]]) -> Callable[[Callbac
     return lambda _options: observe()
 
 
-_MADE: "WeakKeyDictionary[MeterProvider, Meters]" = WeakKeyDictionary()
-"""The instruments of each provider: making the same ones twice is an error of the API's."""
-_making = threading.Lock()
-
-
-def meters_or_none() -> Meters | None:
-    """Return the instruments of the global meter provider, `None` where nobody set one that does anything."""
-    meter = meter_or_none()
-    if meter is None:
-        return None
-    with _making:
-        provider = get_meter_provider()
-        found = _MADE.get(provider)
-        if found is None:
-            found = _MADE[provider] = Meters(meter)
-        return found
+meters_or_none: Final = OfProvider(Meters)
+"""`meters_or_none()`: the instruments of the global meter provider, `None` where there is none."""
