@@ -53,7 +53,7 @@ clean: ## remove the virtual environment and all that tools left here
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## write requirements/*.txt afresh from requirements/*.in and pyproject.toml (needs uv)
-	@$(LOCK) --upgrade --extra prometheus --extra otel-config pyproject.toml requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --upgrade --extra cli --extra prometheus --extra otel-config pyproject.toml requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --upgrade pyproject.toml requirements/demo.in -c requirements/dev.txt -o requirements/demo.txt
 	@$(LOCK) --no-deps requirements/data.in -o requirements/data.txt
 
