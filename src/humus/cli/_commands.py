@@ -49,8 +49,8 @@ def listing(title: str, entries: Iterable[tuple[str, str]]) -> str:
     """Return a part of a help's end, in two columns."""
     rows = list(entries)
     width = max(len(left) for left, _ in rows)
-    lines = [
-        f"  [bold]{escape(left)}[/bold]{' ' * (width - len(left))}  [dim]{escape(right)}[/dim]" for left, right in rows
+    lines = [  # typer takes away what all lines are indented by, so none may begin with a space
+        f"[bold]  {escape(left)}[/bold]{' ' * (width - len(left))}  [dim]{escape(right)}[/dim]" for left, right in rows
     ]
     return "\n".join([f"{title}:", *lines])
 

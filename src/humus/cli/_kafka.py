@@ -93,16 +93,7 @@ def connect(brokers: str | None, config: list[Path] | None) -> Connection:
 
 
 def _settings(files: list[Path]) -> "Settings":
-    from pydantic import ConfigDict  # noqa: PLC0415
+    from humus.cli._service import any_service, kafka_sections  # noqa: PLC0415
+    from humus.config import load, yaml_source  # noqa: PLC0415
 
-    from humus.config import Config, load, yaml_source  # noqa: PLC0415
-    from humus.queue.kafka import Settings  # noqa: PLC0415
-
-    class Service(Config):
-        """Any service's configuration, of which one section is read."""
-
-        model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
-
-        kafka: Settings
-
-    return load(yaml_source(*files), Service).kafka
+    return kafka_sections(load(yaml_source(*files), any_service(needs_kafka=True)))["kafka"]
