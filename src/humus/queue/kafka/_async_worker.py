@@ -165,8 +165,8 @@ class AsyncWorker(Worker):
 
     async def _handle_observed(self, records: Sequence[RawRecord]) -> bool:
         """The same, for who listens; apart, so that nobody else pays for it."""
-        observer = self._observer
-        assert observer is not None
+        assert self._observer is not None
+        begin, call, end = self._observer.begin, self._call, self._observer.end
         topic, partition = self.key.tp
         expected = self.position
         for raw in records:
@@ -178,14 +178,14 @@ class AsyncWorker(Worker):
                 return False
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
-            observer.begin(message)
+            begin(message)
             try:
-                await self._call(message)
+                await call(message)
             except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
                 if not await self._recover(message, error):
                     return False
             finally:
-                observer.end()
+                end()
             expected = offset + 1
         self.position = expected
         return True

@@ -5,8 +5,8 @@ where the processor runs, and makes the span the current one there. A partition 
 pays nothing.
 """
 
-import time
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any, Final
 
 from opentelemetry import context as context_api
@@ -116,10 +116,9 @@ class OtelObserver(Observer):
 
     def begin(self, message: Message) -> None:
         """A record's first attempt is about to start."""
-        self._error_type = None
         if self._tracer is not None:
             self._start_span(self._tracer, message)
-        self._began = time.perf_counter()
+        self._began = perf_counter()
 
     def _start_span(self, tracer: Tracer, message: Message) -> None:
         headers: _Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
@@ -169,24 +168,27 @@ class OtelObserver(Observer):
 
     def end(self) -> None:
         """The record has reached its end, or its worker has."""
-        seconds = time.perf_counter() - self._began
-        error_type = self._error_type
-        if self._record is not None and self._meters is not None:
-            attributes = self._of_metric
-            if error_type is not None:
-                attributes = {**attributes, ERROR_TYPE: self._meters.bounded(error_type)}
-            self._record(seconds, attributes)
-        span, self._span = self._span, None
-        if span is None:
-            return
-        end_span(span, error_type)
-        context_api.detach(self._token)
+        # Once a record: what is needed for a failed one alone is apart.
+        if self._record is not None:
+            attributes = self._of_metric if self._error_type is None else self._of_failed()
+            self._record(perf_counter() - self._began, attributes)
+        if self._span is not None:
+            end_span(self._span, self._error_type)
+            context_api.detach(self._token)
+            self._span = None
+        if self._error_type is not None:
+            self._error_type = None
+
+    def _of_failed(self) -> dict[str, str]:
+        assert self._meters is not None
+        assert self._error_type is not None
+        return {**self._of_metric, ERROR_TYPE: self._meters.bounded(self._error_type)}
 
     # -- its dead letter ----------------------------------------------------------------------------------------
 
     def sending(self, letter: DeadLetter) -> DeadLetter:
         """A dead letter is about to be posted for the first time; returns it with the trace's context (D32)."""
-        self._letter_began = time.perf_counter()
+        self._letter_began = perf_counter()
         if self._tracer is None:
             return letter
         attributes = {
@@ -208,7 +210,7 @@ class OtelObserver(Observer):
         """The letter is confirmed, or given up for this refusal."""
         error_type = None if refusal is None else refusal.code or "cancelled"
         if self._meters is not None:
-            seconds = time.perf_counter() - self._letter_began
+            seconds = perf_counter() - self._letter_began
             self._meters.sent(self._group_id, letter.topic, seconds, error_type)
         span, self._letter_span = self._letter_span, None
         if span is not None:

@@ -94,8 +94,9 @@ class ThreadWorker(Worker):
 
     def _handle_observed(self, piece: Piece) -> bool:
         """The same, for who listens; apart, so that nobody else pays for it."""
-        observer = self._observer
-        assert observer is not None
+        assert self._observer is not None
+        begin, call, end = self._observer.begin, self._call, self._observer.end
+        handler = self._handler
         topic, partition = self.key.tp
         expected = self.position
         for raw in piece.records:
@@ -107,14 +108,16 @@ class ThreadWorker(Worker):
                 return False
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
-            observer.begin(message)
+            begin(message)
             try:
-                refuse_awaitable(self._handler, self._call(message))
+                returned = call(message)
+                if returned is not None:
+                    refuse_awaitable(handler, returned)
             except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
                 if not self._recover(message, error):
                     return False
             finally:
-                observer.end()
+                end()
             expected = offset + 1
         self.position = max(expected, piece.end)
         return True
