@@ -13,7 +13,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from tests.chaos.crew import SESSION_SECONDS, Group
+from tests.chaos.crew import HEARTBEAT_SECONDS, SESSION_SECONDS, Group
 from tests.chaos.evidence import Happened, collect
 from tests.chaos.plan import GROUPS, Fault, Step
 from tests.chaos.source import Source
@@ -69,7 +69,11 @@ class Conductor:
                 stack.callback(group.end)
                 self._groups.append(group)
                 if group.protocol == "consumer":  # there the session is the broker's
-                    self._kafka.tools.alter_group(group.name, consumer_session_timeout_ms=SESSION_SECONDS * 1000)
+                    self._kafka.tools.alter_group(
+                        group.name,
+                        consumer_session_timeout_ms=SESSION_SECONDS * 1000,
+                        consumer_heartbeat_interval_ms=HEARTBEAT_SECONDS * 1000,
+                    )
                 for _ in range(_MEMBERS):
                     group.join()
             source = stack.enter_context(

@@ -13,11 +13,14 @@ from tests.integration.process import Service
 from tests.kafka.admin import eventually
 from tests.kafka.fresh import fresh
 
-__all__ = ["COMMIT_INTERVAL", "SESSION_SECONDS", "CrewFailed", "Group", "Member"]
+__all__ = ["COMMIT_INTERVAL", "HEARTBEAT_SECONDS", "SESSION_SECONDS", "CrewFailed", "Group", "Member"]
 
 COMMIT_INTERVAL: Final = 1.0
 SESSION_SECONDS: Final = 12
 """Long enough that nobody is expelled because the machine is busy: that would be a fault of its own."""
+HEARTBEAT_SECONDS: Final = 3
+"""Of the consumer protocol. Where one is answered later than the next is due, the client asks again with its old epoch,
+and a rebalance in between gets it fenced: a busy machine's doing again."""
 _PROTOCOLS: Final[tuple[Literal["classic", "consumer"], ...]] = ("classic", "consumer")
 _KINDS: Final[tuple[Literal["async", "def"], ...]] = ("async", "def")
 _AT_WORK_WITHIN: Final = 40.0

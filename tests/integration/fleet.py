@@ -41,7 +41,7 @@ class Ship:
 
 
 class Fleet:
-    """All of them."""
+    """All of them; `kafka` is who the test itself talks to, and may be changed."""
 
     def __init__(self, kafka: Kafka, bootstrap: str, partitions: int, work: Work | None, **options: Any) -> None:
         self.ships = [
@@ -49,7 +49,7 @@ class Fleet:
             for protocol, kind, semantic in product(get_args(Protocol), get_args(Kind), _FACTORIES)
         ]
         self.each = 0
-        self._kafka = kafka
+        self.kafka = kafka
         self._partitions = range(partitions)
 
     @classmethod
@@ -70,13 +70,13 @@ class Fleet:
         """Put so many more records into every partition of every topic."""
         records = [Record(b"", partition=at) for _ in range(each) for at in self._partitions]
         for ship in self.ships:
-            await asyncio.to_thread(self._kafka.records.produce, ship.name, *records)
+            await asyncio.to_thread(self.kafka.records.produce, ship.name, *records)
         self.each += each
 
     async def works(self, *, within: float = 60.0) -> None:
         """Produce records, and wait until every group has handled and committed all that there is."""
         await self.produce(20)
-        await self.until(lambda ship: self._kafka.admin.lag(ship.name, ship.name) == 0, within=within)
+        await self.until(lambda ship: self.kafka.admin.lag(ship.name, ship.name) == 0, within=within)
         await self.until(lambda ship: ship.recorder.running() == set())
 
     async def until(self, holds: Callable[[Ship], object], *, within: float = 60.0) -> None:

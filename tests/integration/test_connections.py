@@ -8,9 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from humus.queue.kafka import Runtime, at_least_once
+from tests.integration.conftest import defaults
 from tests.integration.fleet import Fleet
-from tests.kafka.access import Kafka
-from tests.kafka.proxy import OFFSET_COMMIT, Proxy
+from tests.integration.service import Recorder, eventually, partitions, running
+from tests.kafka.access import Kafka, MakeTopic
+from tests.kafka.proxy import CONSUMER_HEARTBEAT, OFFSET_COMMIT, Proxy
+from tests.kafka.records import Record
 
 pytestmark = pytest.mark.asyncio
 
@@ -28,7 +32,7 @@ def proxy(kafka: Kafka) -> Iterator[Proxy]:
 
 def state_of(line: str) -> str:
     """Return which state a line tells of: the client puts how long it took, and how many brokers, into the words."""
-    return re.sub(r"\(after \d+ms in state \w+\)|\d+/\d+ brokers", "", line)
+    return re.sub(r"\(after \d+ms in state \w+\)|\d+/\d+ brokers|(?<=GroupCoordinator: )[\d.:]+: ", "", line)
 
 
 async def test_connections_that_are_cut_refused_and_slow(
@@ -95,3 +99,48 @@ async def test_the_answers_to_commits_are_lost(kafka: Kafka, proxy: Proxy) -> No
         await fleet.is_well()
         fleet.assert_each_exactly_once()
         assert {ship.status().totals.lost for ship in fleet.ships} == {0}
+
+
+async def test_a_heartbeat_that_is_answered_late(
+    kafka: Kafka, proxy: Proxy, topic: MakeTopic, group: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After one heartbeat interval the client asks again with its old epoch, and is out: nothing is lost (D11, D43).
+
+    The broker has raised the member's epoch in between, as another one has left (KIP-848): it fences the second try.
+    """
+    name = topic(2)
+    stays, leaves = Recorder(), Recorder()
+    options = defaults("consumer")
+    late = Runtime(proxy.address, group, at_least_once(name, stays.processor("async")), librdkafka=SOON, **options)
+    other = Runtime(kafka.bootstrap, group, at_least_once(name, leaves.processor("async")), **options)
+
+    async def produce(count: int) -> None:
+        records = [Record(b"", partition=at) for _ in range(count) for at in range(2)]
+        await asyncio.to_thread(kafka.records.produce, name, *records)
+
+    async def all_committed() -> None:
+        await eventually(lambda: kafka.admin.lag(group, name), lambda lag: lag == 0, within=60)
+
+    async with running(late):
+        async with running(other):
+            await eventually(lambda: len(partitions(late)) == len(partitions(other)) == 1)
+            await produce(20)
+            await all_committed()
+            await asyncio.to_thread(proxy.hold_back, CONSUMER_HEARTBEAT)
+        (kept,) = partitions(late)
+        await asyncio.to_thread(kafka.records.produce, name, *[Record(b"", partition=kept)] * 10)
+        await eventually(lambda: len(stays.handled[kept]) == 30)
+        seen = proxy.seen[CONSUMER_HEARTBEAT]
+        await eventually(lambda: proxy.seen[CONSUMER_HEARTBEAT] > seen + 2, within=30)
+        await asyncio.to_thread(proxy.pass_on)
+        await eventually(lambda: late.status().totals.lost_partitions == 1, within=30)
+        await eventually(lambda: len(partitions(late)) == 2, within=30)
+        await produce(20)
+        await all_committed()
+    handled = {at: Counter(stays.handled[at]) + Counter(leaves.handled[at]) for at in range(2)}
+    moved = 1 - kept
+    assert handled[moved] == Counter(range(40))
+    assert set(handled[kept]) == set(range(50))
+    again = {offset for offset, count in handled[kept].items() if count > 1}
+    assert again <= set(range(20, 30)), "no more than what could not be committed in between"
+    assert any(f"{name}[{kept}]" in text and text.startswith("lost: ") for text in caplog.messages)

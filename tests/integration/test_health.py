@@ -14,6 +14,7 @@ from tests.integration.service import Protocol
 from tests.kafka.access import Kafka, MakeTopic, Produce
 from tests.kafka.admin import eventually
 from tests.kafka.fresh import fresh
+from tests.kafka.proxy import FETCH, Proxy
 
 APP: Final = """
     import asyncio
@@ -49,19 +50,18 @@ CONFIG: Final = """
       topics: [{name: "${TOPIC}", semantic: at-least-once}]
       group_protocol: ${PROTOCOL}
       commit_interval: 200ms
+      stall_timeout: ${STALL_TIMEOUT:-60s}
     health: {port: 0}
 """
 LIVENESS, STARTUP, READINESS = "/health/liveness", "/health/startup", "/health/readiness"
 
 
-def service(folder: Path, kafka: Kafka, group: str, topic: str, protocol: str = "classic") -> Service:
-    """Start a member."""
-    return Service(
-        folder,
-        APP,
-        CONFIG,
-        {"BROKERS": kafka.bootstrap, "GROUP": group, "TOPIC": topic, "PROTOCOL": protocol},
-    )
+def service(
+    folder: Path, kafka: Kafka, group: str, topic: str, protocol: str = "classic", **environment: str
+) -> Service:
+    """Start a member; `environment` adds to its variables."""
+    own = {"BROKERS": kafka.bootstrap, "GROUP": group, "TOPIC": topic, "PROTOCOL": protocol}
+    return Service(folder, APP, CONFIG, {**own, **environment})
 
 
 class Probes:
@@ -171,3 +171,28 @@ def test_a_broker_that_is_away(breakable: Kafka, tmp_path: Path) -> None:
         # A connection of it may still be told as away, as a warning, until the client's next statistics.
         eventually(lambda: probes.get(READINESS) == (200, "ok\n"), within=30)
         member.assert_runs()
+
+
+def test_a_stalled_partition(kafka: Kafka, topic: MakeTopic, produce: Produce, group: str, tmp_path: Path) -> None:
+    """A broker that answers all but fetches: the partition is named by liveness and log until records come (D72)."""
+    name = topic()
+    [broker] = kafka.cluster.brokers
+    with (
+        Proxy(broker.place) as proxy,
+        service(tmp_path, kafka, group, name, BROKERS=proxy.address, STALL_TIMEOUT="1s") as member,
+    ):
+        probes = Probes(member)
+        produce(name, b"good")
+        probes.until(READINESS, 200)
+        eventually(lambda: kafka.admin.committed(group, name) == {0: 1})
+        proxy.hold_back(FETCH)
+        produce(name, b"good")
+        assert probes.until(LIVENESS, 503).startswith(f"{name}[0]@1: stalled for ")
+        [partition] = probes.json(LIVENESS)["partitions"]
+        assert (partition["topic"], partition["partition"], partition["state"]) == (name, 0, "stalled")
+        assert [one["state"] for one in probes.json("/status")["partitions"]] == ["stalled"]
+        member.wait_for(f"{name}[0]@1: stalled for ")
+        proxy.pass_on()
+        probes.until(LIVENESS, 200)
+        member.wait_for("no longer stalled")
+        eventually(lambda: kafka.admin.committed(group, name) == {0: 2})

@@ -15,8 +15,9 @@ from typing import Any, Final, Self, TypeVar
 
 from tests.kafka.properties import HOST, Place
 
-__all__ = ["CONSUMER_HEARTBEAT", "HEARTBEAT", "LIST_OFFSETS", "OFFSET_COMMIT", "Proxy"]
+__all__ = ["CONSUMER_HEARTBEAT", "FETCH", "HEARTBEAT", "LIST_OFFSETS", "OFFSET_COMMIT", "Proxy"]
 
+FETCH: Final = 1
 LIST_OFFSETS: Final = 2
 OFFSET_COMMIT: Final = 8
 HEARTBEAT: Final = 12

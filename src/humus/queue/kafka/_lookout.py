@@ -8,6 +8,7 @@ clients of its own, on a thread of its own, so that the poll loop waits for noth
 """
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -35,6 +36,8 @@ REGULAR_INTERVAL: Final = 300.0
 """Seconds between two looks otherwise: clusters grow, and topics are deleted."""
 _ANSWER_WITHIN: Final = 5.0
 _POLL_SECONDS: Final = 10.0
+_COORDINATOR_MS: Final = 5000
+"""How soon a coordinator that has moved is known, where the old one stands still (the client's default: 10 minutes)."""
 _UNKNOWN: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 _DENIED: Final = frozenset({"TOPIC_AUTHORIZATION_FAILED"})
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call, assignment, unused-ignore]
@@ -153,12 +156,14 @@ class Lookout:
             self._report(Blind(error))
 
     def _look_out(self) -> None:
-        connection = connection_config(self._config)
+        # A request to a broker that stands still is given up when its answer is: the next one would wait behind it.
+        patience = min(_ANSWER_WITHIN * 1000, float(self._config.get("socket.timeout.ms", math.inf)))
+        connection = connection_config(self._config) | {"socket.timeout.ms": int(patience)}
         admin = AdminClient(connection, logger=_Silence())
         # Asked by a consumer that joins no group: the admin client's own question has crashed the process, seen with
         # librdkafka 2.16 on a cluster whose coordinator was not there yet.
         own = {"group.id": self._config["group.id"], "enable.auto.commit": False, "log_level": 0}
-        reader = Consumer({**connection, **own})
+        reader = Consumer({**connection, **own, "coordinator.query.interval.ms": _COORDINATOR_MS})
         while not self._stop.is_set():
             self._wake.clear()
             while self._questions and not self._stop.is_set():
