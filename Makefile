@@ -40,7 +40,7 @@ simulate: $(VENV)/.dev ## run the core through simulated storms: SEEDS=1000000 S
 mutants: $(VENV)/.dev ## put faults into the source, one at a time: each must fail its test; ARGS=--help says more
 	@$(PY) -m tests.mutants $(ARGS)
 
-bench: $(VENV)/.dev ## measure against the bare client on a real Apache Kafka
+bench: $(VENV)/.dev ## measure against the bare client and other runtimes, on a real Apache Kafka; ARGS=--help says more
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution
 	@$(PY) -m bench $(ARGS)
 
@@ -53,9 +53,10 @@ clean: ## remove the virtual environment and all that tools left here
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## write requirements/*.txt afresh from requirements/*.in and pyproject.toml (needs uv)
-	@$(LOCK) --upgrade --extra prometheus --extra otel-config pyproject.toml requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --upgrade --extra cli --extra prometheus --extra otel-config pyproject.toml requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --upgrade pyproject.toml requirements/demo.in -c requirements/dev.txt -o requirements/demo.txt
 	@$(LOCK) --no-deps requirements/data.in -o requirements/data.txt
+	@for peer in bench/peers/requirements/*.in; do $(LOCK) --upgrade "$$peer" -o "$${peer%.in}.txt"; done
 
 # One environment: demo.txt and dev.txt agree on every version (`lock` sees to it), so either may come first.
 $(VENV)/.demo: requirements/demo.txt requirements/data.txt pyproject.toml | $(VENV)/bin/python

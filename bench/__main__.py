@@ -4,33 +4,36 @@ import argparse
 import faulthandler
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from bench.candidates import CANDIDATES, PRODUCER_NAME
-from bench.instruments import MeasurementFailed, Order
+from bench.candidates import CANDIDATES
+from bench.work import MeasurementFailed, Order
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 _EVEN = 1000
 
 _PROLOGUE = """\
-Measures humus against the bare client on a real Apache Kafka: one that is started here (needs Java and Maven), or the
-one that HUMUS_TEST_KAFKA names. Every run is a process of its own; candidates alternate; progress goes to stderr, the
-tables to stdout, all of it to the results folder as Markdown and JSON. Ratios need a quiet machine: close the rest.
+Measures humus against the bare client and against its peers, on a real Apache Kafka: one that is started here (needs
+Java and Maven), or the one that HUMUS_TEST_KAFKA names. Every run is a process of its own; candidates alternate;
+progress goes to stderr, the tables to stdout, all of it to the results folder as Markdown and JSON, and the throughput
+as a plot. Ratios need a quiet machine: close the rest.
+
+Peers get virtual environments of their own, made once from bench/peers/requirements, in your cache folder; the one in
+Go needs Go. What can't be had on this machine is listed as not run, and the rest is measured.
 
 modes:
-  all          the four below, about 16 minutes (default)
-  throughput   messages a second and CPU a message, bare loops and runtimes over the same records
-  latency      from produce to processor at 1,000 messages a second
-  memory       peak memory with large records and slow processors
-  telemetry    what metrics and traces add to the runtime, against the SDK's own calls
-  topic        make the topic of the throughput mode and keep it, for runs of single candidates
+{modes}
+  all               all of them, one after the other
+  topic             make the topic of the throughput mode and keep it, for runs of single candidates
 """
 _EPILOGUE = """\
 examples:
-  make bench                                                     everything
-  make bench ARGS="throughput --rounds 3"                        less of it
-  python -m bench throughput --only humus-async,humus-def        some candidates, the yardstick always with them
+  make bench                                                     throughput, about 20 minutes
+  make bench ARGS=all                                            everything
+  make bench ARGS="throughput --rounds 1 --records 20000 --limit 2"     a quick look: does everybody run?
+  make bench ARGS="throughput --only humus-async,faststream"     some candidates, the yardstick always with them
+  make bench ARGS="latency --seconds 60"                         another mode
   python -m bench topic                                          keep a broker and a topic, then in another shell:
   py-spy record -o profile.svg --native -- python -m bench --candidate humus-async --brokers HOST:PORT --topic NAME
 
@@ -38,35 +41,51 @@ candidates:
 {candidates}
 
 exit codes:
-  0  everything was measured        1  a candidate failed (the rest was measured), or the topic could not be made
-  2  wrong arguments                3  there is no Kafka: the output says what is missing        130  interrupted
+  0  all was measured that can be run on this machine
+  1  a candidate failed, hung, or did not do the work (the rest was measured), or the topic could not be made
+  2  wrong arguments
+  3  there is no Kafka: the output says what is missing
+  130  interrupted
 """
+_LONGEST = 22
 
 
 def _parser() -> argparse.ArgumentParser:
-    names = "\n".join(f"  {name:<20}{candidate.what}" for name, candidate in CANDIDATES.items())
+    # A candidate's process does not import the modes: its memory is measured.
+    from bench.modes import MODES  # noqa: PLC0415
+
+    modes = "\n".join(f"  {name:<18}{mode.title}" for name, mode in MODES.items())
+    described = {name: one.what for mode in MODES.values() for name, one in mode.candidates.items()}
+    candidates = "\n".join(f"  {name:<{_LONGEST}}{what}" for name, what in described.items())
     parser = argparse.ArgumentParser(
         "python -m bench",
-        description=_PROLOGUE,
-        epilog=_EPILOGUE.format(candidates=names),
+        description=_PROLOGUE.format(modes=modes),
+        epilog=_EPILOGUE.format(candidates=candidates),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    modes = ("all", "throughput", "latency", "memory", "telemetry", "topic")
-    parser.add_argument("mode", nargs="?", default="all", choices=modes, metavar="MODE", help="see above")
+    choices = (*MODES, "all", "topic")
+    parser.add_argument("mode", nargs="?", default="throughput", choices=choices, metavar="MODE", help="(throughput)")
     parser.add_argument("--rounds", type=_at_least(int, 1), default=5, metavar="N", help="(default: 5)")
-    records = "of the throughput mode, rounded up to thousands, a tenth of it for telemetry (default: 2,000,000)"
+    records = "of the throughput mode, rounded up to thousands; others take a part of it (default: 2,000,000)"
     parser.add_argument("--records", type=_at_least(int, 1), default=2_000_000, metavar="N", help=records)
-    seconds = "that a latency run counts (default: 20)"
+    seconds = "of a steady rate or of an idle group (default: 20)"
     parser.add_argument("--seconds", type=_at_least(float, 1), default=20.0, metavar="S", help=seconds)
-    parser.add_argument("--only", type=_names, default=frozenset(), metavar="A,B", help="only these candidates")
+    limit = "that a slow candidate gets from its first record on (default: 8)"
+    parser.add_argument("--limit", type=_at_least(float, 0.1), default=8.0, metavar="S", help=limit)
+    parser.add_argument("--only", type=_names(described), default=frozenset(), metavar="A,B", help="only these")
     timeout = "seconds after which a candidate counts as hanging (default: 120)"
-    parser.add_argument("--timeout", type=_at_least(float, 1), metavar="S", help=timeout)
+    parser.add_argument("--timeout", type=_at_least(float, 1), metavar="S", default=120.0, help=timeout)
     results = Path(__file__).with_name("results")
     parser.add_argument("--out", type=Path, default=results, metavar="DIR", help="(default: bench/results)")
-    single = parser.add_argument_group("one candidate, once, in this process; its figures go to stdout as JSON")
-    single.add_argument("--candidate", choices=CANDIDATES, metavar="NAME")
-    single.add_argument("--brokers", metavar="HOST:PORT")
-    single.add_argument("--topic", metavar="NAME")
+    return parser
+
+
+def _parser_of_one() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m bench --candidate", description="One of humus' own candidates, once.")
+    parser.add_argument("--candidate", choices=CANDIDATES, metavar="NAME", required=True)
+    parser.add_argument("--brokers", metavar="HOST:PORT")
+    parser.add_argument("--topic", metavar="NAME")
+    parser.add_argument("--order", type=Order.from_json, metavar="JSON", help="all of it, as the conductor writes it")
     return parser
 
 
@@ -80,29 +99,30 @@ def _at_least(kind: Callable[[str], float], least: float) -> Callable[[str], flo
     return number
 
 
-def _names(given: str) -> frozenset[str]:
-    names = frozenset(given.split(","))
-    known = CANDIDATES.keys() - {PRODUCER_NAME}
-    unknown = sorted(names - known)
-    if unknown:
-        raise argparse.ArgumentTypeError(f"no such candidate: {', '.join(unknown)} (--help lists them)")
+def _names(known: Collection[str]) -> Callable[[str], frozenset[str]]:
+    def names(given: str) -> frozenset[str]:
+        asked = frozenset(given.split(","))
+        unknown = sorted(asked.difference(known))
+        if unknown:
+            raise argparse.ArgumentTypeError(f"no such candidate: {', '.join(unknown)} (--help lists them)")
+        return asked
+
     return names
 
 
 def main() -> int:
     """Do what the command line asks; return the exit code."""
+    if any(given.split("=")[0] == "--candidate" for given in sys.argv[1:]):
+        return _be_one()
     parser = _parser()
     given = parser.parse_args()
-    if given.candidate:
-        if not (given.brokers and given.topic):
-            parser.error("--candidate needs --brokers and --topic")
-        return _run_one(given.candidate, Order(given.brokers, given.topic, given.seconds), given.timeout)
     # What follows brings the test harness, which is none of a candidate's business: its memory is measured.
     from bench.conductor import keep_topic, measure  # noqa: PLC0415
-    from bench.modes import MODES, Amounts  # noqa: PLC0415
+    from bench.mode import Amounts  # noqa: PLC0415
+    from bench.modes import MODES  # noqa: PLC0415
 
     records = -(-given.records // _EVEN) * _EVEN  # whole batches, and the same number in each partition
-    amounts = Amounts(given.rounds, records, given.seconds, given.timeout or 120.0)
+    amounts = Amounts(given.rounds, records, given.seconds, given.timeout, given.limit)
     try:
         if given.mode == "topic":
             return keep_topic(amounts)
@@ -114,9 +134,17 @@ def main() -> int:
         return EXIT_INTERRUPTED
 
 
-def _run_one(name: str, order: Order, timeout: float | None) -> int:
-    if timeout is not None:
-        faulthandler.dump_traceback_later(timeout, exit=True)  # what hangs says where
+def _be_one() -> int:
+    parser = _parser_of_one()
+    given = parser.parse_args()
+    if given.order is None and not (given.brokers and given.topic):
+        parser.error("--candidate needs --brokers and --topic")
+    return _run_one(given.candidate, given.order or Order(given.brokers, given.topic))
+
+
+def _run_one(name: str, order: Order) -> int:
+    if order.timeout is not None:
+        faulthandler.dump_traceback_later(order.timeout, exit=True)  # what hangs says where
     try:
         figures = CANDIDATES[name].run(order)
     except MeasurementFailed as error:

@@ -6,15 +6,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from tests.kafka import processes
 
-from bench.instruments import Figures, Order
+from bench.peers.environments import last_line
+from bench.work import Figures, Order
 
-__all__ = ["Child", "Outcome"]
+__all__ = ["Child", "Outcome", "judge", "own"]
 
 _ROOT = Path(__file__).parents[1]
 _GRACE = 5.0
@@ -38,19 +41,21 @@ class Outcome:
         return replace(self, figures=None, fault=fault)
 
 
+def own(candidate: str, order: Order) -> list[str]:
+    """Return the command that runs one of the bench's own candidates."""
+    return [sys.executable, "-m", "bench", "--candidate", candidate, "--order", order.as_json()]
+
+
 class Child:
     """A candidate in a process of its own, started at once; it never outlives the conductor."""
 
-    def __init__(self, candidate: str, order: Order, timeout: float) -> None:
+    def __init__(self, candidate: str, command: Sequence[str], timeout: float) -> None:
         self._candidate = candidate
         self._timeout = timeout
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `wait` or `discard`
         self._began = time.monotonic()
-        where = ["--brokers", order.brokers, "--topic", order.topic, "--seconds", str(order.seconds)]
         self._process = processes.start(
-            [sys.executable, "-m", "bench", "--candidate", candidate, *where, "--timeout", str(timeout)],
-            output=self._output,
-            environment={**os.environ, "PYTHONPATH": str(_ROOT)},
+            command, output=self._output, environment={**os.environ, "PYTHONPATH": str(_ROOT)}
         )
 
     def wait(self) -> Outcome:
@@ -64,13 +69,7 @@ class Child:
             processes.end(self._process)
         said = self._said()
         outcome = Outcome(self._candidate, total, said=said)
-        if code is None or (code != 0 and total >= self._timeout):
-            return outcome.failed(f"not done within {self._timeout:g} s")
-        if code != 0:
-            last = next((line for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
-            return outcome.failed(f"exit code {code}: {last}")
-        figures: Figures = json.loads(said.splitlines()[-1])
-        return replace(outcome, figures=figures)
+        return judge(outcome, code, self._timeout)
 
     def discard(self) -> None:
         """End it, if it still runs."""
@@ -82,3 +81,18 @@ class Child:
         lines = self._output.read().decode("utf-8", "replace").splitlines()
         self._output.close()
         return "\n".join(lines[-_TAIL:])
+
+
+def judge(outcome: Outcome, code: int | None, timeout: float) -> Outcome:
+    """Return what a process with this exit code (`None`: it had to be ended) has come to: its figures, or its fault."""
+    last = last_line(outcome.said)
+    if code is None or (code != 0 and outcome.total_s >= timeout):
+        return outcome.failed(f"not done within {timeout:g} s; the last it said: {last}")
+    if code != 0:
+        return outcome.failed(f"exit code {code}: {last}")
+    for line in reversed(outcome.said.splitlines()):  # some libraries have a last word after it
+        with suppress(ValueError):
+            figures = json.loads(line)
+            if isinstance(figures, dict):
+                return replace(outcome, figures=figures)
+    return outcome.failed(f"it ended without figures: {last}")

@@ -1,17 +1,13 @@
 """What a candidate measures itself with, inside its own process."""
 
-import resource
-import sys
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from bench.work import Figures, Instant, MeasurementFailed, Order, Shape, fresh_group, peak_rss, rss
 from humus.queue import kafka
 from humus.queue.kafka._client_config import client_config
 from humus.queue.kafka._options import validate
@@ -36,22 +32,6 @@ __all__ = [
 MIB = 1024 * 1024
 _WITHIN = 10.0
 
-Figures = dict[str, float]
-"""What a run measured, by name; the unit is the end of the name."""
-
-
-class MeasurementFailed(Exception):  # noqa: N818 - reads as what happened
-    """The run did not do what it was to measure, so its figures mean nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a candidate is told: where, and for how long where that is asked."""
-
-    brokers: str
-    topic: str
-    seconds: float = 20.0
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -59,56 +39,6 @@ class Candidate:
 
     what: str
     run: Callable[[Order], Figures]
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A point in time: seconds on a clock, and seconds of CPU (user and system, all threads) used until then."""
-
-    clock: float
-    cpu: float
-
-    @classmethod
-    def now(cls) -> Self:
-        """Return this one."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        return cls(time.monotonic(), used.ru_utime + used.ru_stime)
-
-
-def rss() -> float:
-    """Return this process's resident memory in MiB, or 0 where the system does not say (other than Linux)."""
-    return _proc_status("VmRSS") or 0.0
-
-
-def peak_rss() -> float:
-    """Return the most resident memory that this process had, in MiB."""
-    # Not getrusage where there is better: on Linux its maximum is inherited from the process that started this one.
-    peak = _proc_status("VmHWM")
-    if peak is not None:
-        return peak
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (MIB if sys.platform == "darwin" else 1024)
-
-
-def _proc_status(field: str) -> float | None:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text("ascii").splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) / 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A topic as the candidates need it: every partition holds the same number of records, from offset 0."""
-
-    partitions: int
-    each: int
-
-    @property
-    def records(self) -> int:
-        """All records of the topic."""
-        return self.partitions * self.each
 
 
 def shape_of(order: Order) -> Shape:
@@ -149,15 +79,10 @@ def _looking_at(order: Order) -> Iterator[Consumer]:
         client.close()
 
 
-def fresh_group() -> str:
-    """Return a group id that nobody used before."""
-    return f"bench-{uuid.uuid4().hex[:12]}"
-
-
-def runtime_client_config(brokers: str) -> dict[str, Any]:
-    """Return the client's configuration as the runtime sets it, for a bare client in a group of its own."""
+def runtime_client_config(brokers: str, group: str) -> dict[str, Any]:
+    """Return the client's configuration as the runtime sets it."""
 
     def process(message: kafka.Message) -> None: ...
 
-    options = validate(brokers, fresh_group(), [kafka.at_least_once("of-no-matter", process)])
+    options = validate(brokers, group, [kafka.at_least_once("of-no-matter", process)])
     return {**client_config(options)}

@@ -18,7 +18,6 @@ from bench.instruments import (
     Instant,
     MeasurementFailed,
     Order,
-    fresh_group,
     partitions_of,
     peak_rss,
     runtime_client_config,
@@ -27,9 +26,8 @@ from bench.series import percentile
 from humus.queue import kafka
 from humus.queue.kafka import Message
 
-__all__ = ["CANDIDATES", "PRODUCER", "RATE", "RECORD_BYTES", "WARM_UP_SECONDS"]
+__all__ = ["CANDIDATES", "PRODUCER", "RECORD_BYTES", "WARM_UP_SECONDS"]
 
-RATE = 1000
 RECORD_BYTES = 200
 WARM_UP_SECONDS = 6.0
 _FLUSH_WITHIN = 30.0
@@ -49,8 +47,9 @@ def _produce(order: Order) -> Figures:
     partitions = partitions_of(order)
     failed: list[str] = []
     producer = Producer({"bootstrap.servers": order.brokers, "linger.ms": 0, "acks": "all"})
-    warm_up = round(WARM_UP_SECONDS * RATE)
-    total = warm_up + round(order.seconds * RATE)
+    rate = order.rate
+    warm_up = round(WARM_UP_SECONDS * rate)
+    total = warm_up + round(order.seconds * rate)
     latest, start = 0.0, time.monotonic()
 
     def send(kind: int, partition: int) -> None:
@@ -63,7 +62,7 @@ def _produce(order: Order) -> Figures:
         producer.poll(0)
 
     for number in range(total):
-        early = start + number / RATE - time.monotonic()
+        early = start + number / rate - time.monotonic()
         if early > 0:
             time.sleep(early)
         else:
@@ -129,7 +128,7 @@ class _Notebook:
 
 def _poll_loop(order: Order) -> Figures:
     notebook = _Notebook(partitions_of(order))
-    consumer = Consumer(runtime_client_config(order.brokers))
+    consumer = Consumer(runtime_client_config(order.brokers, order.group))
     consumer.subscribe([order.topic])
     try:
         while not notebook.full:
@@ -148,7 +147,7 @@ def _humus(make_processor: Callable[[_Notebook], Callable[[Message], Any]]) -> C
     def run(order: Order) -> Figures:
         notebook = _Notebook(partitions_of(order))
         processor = make_processor(notebook)
-        runtime = kafka.Runtime(order.brokers, fresh_group(), kafka.at_least_once(order.topic, processor))
+        runtime = kafka.Runtime(order.brokers, order.group, kafka.at_least_once(order.topic, processor))
         notebook.at_end = runtime.stop
         asyncio.run(runtime.process_queue())
         return notebook.figures()

@@ -22,7 +22,6 @@ from bench.instruments import (
     Order,
     Shape,
     brokers_of,
-    fresh_group,
     peak_rss,
     rss,
     runtime_client_config,
@@ -81,7 +80,7 @@ def _figures(bound: _Bound, before: float, held_records: int) -> Figures:
 def _bare(order: Order) -> Figures:
     """Take one record after the other, as slowly as all slow processors together, and keep none."""
     shape, bound, before = shape_of(order), _bound(order), rss()
-    consumer = Consumer(runtime_client_config(order.brokers))
+    consumer = Consumer(runtime_client_config(order.brokers, order.group))
     consumer.subscribe([order.topic])
     left = shape.records
     try:
@@ -98,7 +97,7 @@ def _bare(order: Order) -> Figures:
 def _humus(make_processor: Callable[[], Callable[[Message], Any]]) -> Callable[[Order], Figures]:
     def run(order: Order) -> Figures:
         shape, bound, before = shape_of(order), _bound(order), rss()
-        runtime = kafka.Runtime(order.brokers, fresh_group(), kafka.at_least_once(order.topic, make_processor()))
+        runtime = kafka.Runtime(order.brokers, order.group, kafka.at_least_once(order.topic, make_processor()))
         held = asyncio.run(_run_and_look(runtime, shape))
         handled = runtime.status().totals.handled
         if handled != shape.records:

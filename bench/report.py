@@ -1,7 +1,7 @@
 """Results as a table for people and as JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +9,13 @@ from typing import Any
 
 from bench.child import Outcome
 from bench.machine import Noise
-from bench.modes import TELEMETRY_PART, Amounts, Column, Mode
+from bench.mode import Amounts, Column, Mode
 from bench.series import Spread
 
 __all__ = ["Results", "Round", "Run", "write"]
+
+
+_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,32 @@ class Results:
     began: datetime
     candidates: Sequence[str]
     rounds: list[Round] = field(default_factory=list)
+    not_run: Mapping[str, str] = field(default_factory=dict)
+    """Those that can't be run on this machine, each with what is missing."""
+
+    @property
+    def stem(self) -> str:
+        """What its files are called, but for the end of their names."""
+        return f"{self.began:%Y-%m-%d-%H%M%S}-{self.mode.name}"
 
     @property
     def failed(self) -> list[Outcome]:
         """The runs that gave no figures."""
         return [outcome for one in self.rounds for outcome in one.outcomes if outcome.figures is None]
+
+    def turns(self, number: int) -> list[str]:
+        """Return who runs in a round, in order: all that can be run here, but for those that failed twice running.
+
+        Each round begins with another one, so that coming first is nobody's advantage.
+        """
+        able = [name for name in self.candidates if name not in self.not_run and not self._hopeless(name)]
+        turn = number % len(able) if able else 0
+        return [*able[turn:], *able[:turn]]
+
+    def _hopeless(self, candidate: str) -> bool:
+        """Whether it failed in its last two runs: a hang costs the whole time-out each time."""
+        ran = [outcome for one in self.rounds for outcome in one.outcomes if outcome.candidate == candidate]
+        return len(ran) >= _TRIES and all(outcome.figures is None for outcome in ran[-_TRIES:])
 
     def spread(self, candidate: str, figure: str) -> Spread | None:
         """Return the spread of a figure over the rounds, `None` if there is none."""
@@ -66,12 +90,19 @@ class Results:
 
     def compared(self, candidate: str, column: Column) -> Spread | None:
         """Return the spread of a figure against the yardstick's of the same round."""
-        yardstick = self.mode.yardstick_of(candidate)
-        if column.against is None or yardstick is None:
+        yardstick = self._opposite(candidate, column)
+        if yardstick is None:
             return None
         found = [self._compared(one, candidate, yardstick, column) for one in self.rounds]
         series = [value for value in found if value is not None]
         return Spread.of(series) if series else None
+
+    def _opposite(self, candidate: str, column: Column) -> str | None:
+        if column.against is None:
+            return None
+        if column.against == "champion":
+            return self.mode.champion if candidate in self.mode.others else None
+        return self.mode.yardstick_of(candidate)
 
     def _compared(self, one: Round, candidate: str, yardstick: str, column: Column) -> float | None:
         mine, its = one.figure(candidate, column.figure), one.figure(yardstick, column.figure)
@@ -79,6 +110,8 @@ class Results:
             return None
         if column.against == "ratio":
             return mine / its
+        if column.against == "champion":
+            return its / mine
         if column.against == "difference":
             return mine - its
         call = self.mode.calls.get(candidate)
@@ -94,6 +127,8 @@ class Results:
             "amounts": asdict(self.amounts),
             "yardstick": self.mode.yardstick,
             "candidates": {name: self.mode.candidates[name].what for name in self.candidates},
+            "others": sorted(self.mode.others),
+            "not_run": dict(self.not_run),
             "rounds": [
                 [
                     {
@@ -125,15 +160,13 @@ class Results:
     def as_markdown(self) -> str:
         """Return the table, and all that is needed to judge it."""
         mode = self.mode
-        parts = [f"# {mode.title}", mode.about, self._amount(), self._table(), self._notes(), self._circumstances()]
+        plot = f"![{mode.title}]({self.stem}.svg)" if mode.plotted else ""
+        head = [f"# {mode.title}", mode.about, self._amount(), plot]
+        parts = [*head, self._table(), self._notes(), self._circumstances()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _amount(self) -> str:
-        amount = {
-            "throughput": f"{self.amounts.records:,} records",
-            "telemetry": f"{self.amounts.records // TELEMETRY_PART:,} records",
-            "latency": f"{self.amounts.seconds:g} s a run",
-        }.get(self.mode.name)
+        amount = self.mode.amount and self.mode.amount(self.amounts)
         rounds = f"{len(self.rounds)} of {self.amounts.rounds} rounds, alternating; median (least - most)"
         return f"{amount}; {rounds}." if amount else f"{rounds}."
 
@@ -143,10 +176,12 @@ class Results:
         for name in self.candidates:
             cells = [name]
             for column in self.mode.columns:
-                if column.against != "calls":
+                if not column.alone:
                     cells.append(_cell(self.spread(name, column.figure), column.digits))
                 if column.against is not None and self.mode.yardstick is not None:
-                    cells.append(_cell(self.compared(name, column), 2))
+                    cells.append(_cell(self.compared(name, column), column.digits if column.alone else 2))
+            if not any(cells[1:]):
+                cells[1] = "not run" if name in self.not_run else "failed"
             rows.append(cells)
         return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
@@ -158,6 +193,7 @@ class Results:
                 f"- The yardstick is `{self.mode.yardstick}`{others}; ratios and differences are taken round by round."
             )
         lines += [f"- Budget: {budget}." for budget in self.mode.budgets]
+        lines += [f"- **Not run**: `{name}`: {why}" for name, why in self.not_run.items()]
         for number, one in enumerate(self.rounds, 1):
             for run in one.runs:
                 where = f"round {number}, `{run.outcome.candidate}`"
@@ -175,17 +211,16 @@ class Results:
 
 
 def write(results: Results, folder: Path) -> tuple[Path, Path]:
-    """Write both forms; return where the Markdown and the JSON are."""
+    """Write both forms; return where the Markdown and the JSON are. A plot belongs beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{results.began:%Y-%m-%d-%H%M%S}-{results.mode.name}"
-    markdown, data = folder / f"{stem}.md", folder / f"{stem}.json"
+    markdown, data = folder / f"{results.stem}.md", folder / f"{results.stem}.json"
     markdown.write_text(results.as_markdown(), "utf-8")
     data.write_text(json.dumps(results.as_dict(), indent=1) + "\n", "utf-8")
     return markdown, data
 
 
 def _headings(column: Column, mode: Mode) -> list[str]:
-    if column.against in {None, "calls"} or mode.yardstick is None:
+    if column.against is None or column.alone or mode.yardstick is None:
         return [column.heading]
     return [column.heading, f"{column.heading}: {'x' if column.against == 'ratio' else '+'} yardstick"]
 
@@ -193,5 +228,11 @@ def _headings(column: Column, mode: Mode) -> list[str]:
 def _cell(spread: Spread | None, digits: int) -> str:
     if spread is None:
         return ""
-    median, least, most = (f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most))
+    median, least, most = (_number(value, digits) for value in (spread.median, spread.least, spread.most))
     return median if least == most else f"{median} ({least} - {most})"
+
+
+def _number(value: float, digits: int) -> str:
+    if digits and 0 < abs(value) < 0.5 * 10**-digits:
+        return f"{value:.1g}"  # not nothing
+    return f"{value:,.{digits}f}"

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, Tr
 from opentelemetry.trace import SpanKind, Tracer
 
 from bench.instruments import Candidate, Figures, Instant, Order, peak_rss, shape_of
-from bench.throughput import humus_async
+from bench.throughput import humus_async, humus_limited
 
 __all__ = ["CANDIDATES", "ONE_PERCENT", "YARDSTICK"]
 
@@ -66,7 +66,8 @@ def _all() -> TracerProvider:
 def _with_metrics(*, durations: bool) -> Callable[[Order], Figures]:
     def run(order: Order) -> Figures:
         metrics.set_meter_provider(_meter_provider())
-        return humus_async(order, process_duration=durations)
+        go = humus_limited if durations else humus_async
+        return go(order, process_duration=durations)
 
     return run
 
@@ -74,7 +75,7 @@ def _with_metrics(*, durations: bool) -> Callable[[Order], Figures]:
 def _with_traces(make: Callable[[], TracerProvider]) -> Callable[[Order], Figures]:
     def run(order: Order) -> Figures:
         trace.set_tracer_provider(make())
-        return humus_async(order)
+        return humus_limited(order)
 
     return run
 

@@ -34,7 +34,7 @@ CLIENT: Final = {
     "humus.queue.kafka._lookout": "an AdminClient",
     "humus.queue.kafka._letter_box": "a Producer",
 }
-"""Who may import confluent_kafka, and for what; `humus.testing` may as well."""
+"""Who may import confluent_kafka, and for what; `humus.testing` and the command line may as well."""
 
 FLOORS: Final = (
     ("_message",),
@@ -72,6 +72,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
         *("humus.queue._protocols", "humus.queue._processors", "humus.queue._describe"),
     },
     "humus.testing": {"humus.errors", "humus.queue", "humus.queue.kafka"},
+    "humus.cli": {"humus.errors", "humus._version", "humus.config", "humus.queue", "humus.queue.kafka"},
 }
 """What each package may import from humus, beside itself."""
 
@@ -168,7 +169,7 @@ def test_packages_import_only_what_they_may(name: str) -> None:
 def test_only_the_client_touches_the_client() -> None:
     """What librdkafka does to you is dealt with in one place."""
     users = {name for name in MODULES if any(one.partition(".")[0] == "confluent_kafka" for one in imports(name))}
-    assert {name for name in users if not name.startswith("humus.testing")} == set(CLIENT)
+    assert {name for name in users if not name.startswith(("humus.testing", "humus.cli"))} == set(CLIENT)
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -183,9 +184,9 @@ def loaded_by(statement: str) -> set[str]:
     [
         ("import humus", {"asyncio", "logging", "pydantic", "yaml", "confluent_kafka", "msgspec", "opentelemetry"}),
         ("import humus.errors", {"asyncio", "logging", "pydantic", "yaml", "confluent_kafka", "msgspec"}),
-        ("import humus.queue", {"confluent_kafka", "opentelemetry"}),
+        ("import humus.queue", {"confluent_kafka", "opentelemetry", "typer", "rich"}),
         ("from humus import queue; queue.App, queue.run, queue.yaml_source", {"confluent_kafka", "opentelemetry"}),
-        ("import humus.queue.kafka", {"yaml", "opentelemetry"}),
+        ("import humus.queue.kafka", {"yaml", "opentelemetry", "typer", "rich"}),
     ],
 )
 def test_an_import_brings_what_it_needs_and_no_more(statement: str, absent: set[str]) -> None:

@@ -367,6 +367,14 @@ def test_client_refuses_a_key_that_it_does_not_know() -> None:
     assert "no key 'no.such'" in str(refused_config(caught.value.args[0].str(), {}))
 
 
+@pytest.mark.parametrize("broker", [f"kafka://me:{_HIDDEN}@one:9092", f"me:{_HIDDEN}@one:9092"])
+def test_a_broker_with_a_user_in_it_hides_the_user(broker: str) -> None:
+    """A URL given as a broker is a fault that does not repeat its user and password."""
+    with pytest.raises(ConfigError, match=re.escape("'***@one:9092' is no host:port")) as caught:
+        validate(broker, "group", [at_least_once("orders", _process)])
+    assert _HIDDEN not in str(caught.value)
+
+
 def test_secrets_are_not_in_the_repr_of_options() -> None:
     """Options may be logged; the client's configuration may not."""
     options = _options(

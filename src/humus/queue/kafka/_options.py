@@ -254,11 +254,12 @@ def _broker_fault(entry: object) -> str | None:
         return f"a broker must be a string host:port; one is {_kind(entry)}"
     if not entry.strip():
         return "one of the brokers is empty: give host:port"
+    shown = repr(re.sub(r".*@", "***@", entry.strip()))  # a URL's user part is a secret
     if "://" in entry:
-        return f"{entry.strip()!r} is no host:port: leave out what stands before '://'; use the options tls and sasl"
+        return f"{shown} is no host:port: leave out what stands before '://'; use the options tls and sasl"
     found = _BROKER.fullmatch(entry.strip())
     if found is None or (found["port"] is not None and not 0 < int(found["port"]) < 65536):
-        return f"{entry.strip()!r} is no host:port (port 1 to 65535; an IPv6 address in brackets)"
+        return f"{shown} is no host:port (port 1 to 65535; an IPv6 address in brackets)"
     return None
 
 
