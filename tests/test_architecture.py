@@ -71,7 +71,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
         *("humus.errors", "humus.config", "humus.telemetry", "humus._version"),
         *("humus.queue._protocols", "humus.queue._processors", "humus.queue._describe"),
     },
-    "humus.testing": {"humus.errors", "humus.queue", "humus.queue.kafka"},
+    "humus.testing": {"humus.errors", "humus.config", "humus.queue", "humus.queue.kafka"},
     "humus.cli": {"humus.errors", "humus._version", "humus.config", "humus.queue", "humus.queue.kafka"},
 }
 """What each package may import from humus, beside itself."""
@@ -187,6 +187,10 @@ def loaded_by(statement: str) -> set[str]:
         ("import humus.queue", {"confluent_kafka", "opentelemetry", "typer", "rich"}),
         ("from humus import queue; queue.App, queue.run, queue.yaml_source", {"confluent_kafka", "opentelemetry"}),
         ("import humus.queue.kafka", {"yaml", "opentelemetry", "typer", "rich"}),
+        (
+            "import humus.testing.pytest_plugin",
+            {"pydantic", "yaml", "confluent_kafka", "msgspec", "opentelemetry", "humus.queue"},
+        ),
     ],
 )
 def test_an_import_brings_what_it_needs_and_no_more(statement: str, absent: set[str]) -> None:
@@ -198,7 +202,7 @@ def test_every_private_name_stays_private() -> None:
     """Modules begin with an underscore: what is public is what a package re-exports."""
     public = {
         *("humus", "humus.errors", "humus.config", "humus.health", "humus.queue", "humus.queue.kafka"),
-        *("humus.telemetry", "humus.testing", "humus.cli"),
+        *("humus.telemetry", "humus.testing", "humus.testing.pytest_plugin", "humus.cli"),
     }
     for name in MODULES:
         parts = name.split(".")

@@ -1,13 +1,14 @@
 """`humus.testing.deliver` and `message`: a processor's fate without a broker."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from humus.errors import ConfigError
+from humus.errors import ConfigError, HumusError
 from humus.queue import kafka
 from humus.testing import Outcome, deliver, message
 
@@ -166,5 +167,74 @@ def test_a_dead_letter_can_be_looked_at(kind: Callable[..., Any]) -> None:
     assert first.dead_letter is not None
     assert (first.dead_letter.topic, first.dead_letter.key, first.dead_letter.value) == ("orders.dlt", b"k", b"v")
     assert first.dead_letter.headers[0] == kafka.Header("h", b"1")
-    assert kafka.Header("humus.dlt.original.topic", b"orders") in first.dead_letter.headers
+    assert first.dead_letter.header("humus.dlt.original.topic") == b"orders"
+    assert first.dead_letter.header("humus.dlt.attempts") == b"1"
+    assert first.dead_letter.header("humus.dlt.exception.message") == b"no good"
+    assert first.dead_letter.header("no such header") is None
     assert (second.result, second.dead_letter) == ("handled", None)
+
+
+@both
+def test_a_retry_without_an_end_ends_the_test(kind: Callable[..., Any]) -> None:
+    """What the runtime would try for ever is an error that says so, and no test that hangs."""
+
+    def never(_msg: kafka.Message) -> None:
+        raise RuntimeError("not ever")
+
+    with pytest.raises(HumusError, match=r"test\[0\]@7.*failed 100 times.*max_attempts.*RuntimeError: not ever"):
+        run(kind(never), message(offset=7), retry=kafka.Retry())
+
+
+@both
+def test_a_retry_without_an_end_may_succeed(kind: Callable[..., Any]) -> None:
+    """Fewer than a hundred failures are no reason to give up."""
+
+    def late(_msg: kafka.Message) -> None:
+        if kafka.current().attempt < 100:
+            raise RuntimeError("not yet")
+
+    [outcome] = run(kind(late), message(), retry=kafka.Retry())
+    assert (outcome.result, outcome.attempts) == ("handled", 100)
+
+
+def test_a_delivery_that_is_cancelled_cancels_the_processor() -> None:
+    """A test's own time-out around `deliver` leaves no task of an `async def` processor behind."""
+    cancelled = []
+
+    async def hang(_msg: kafka.Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    async def main() -> int:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(deliver(hang, message()), 0.05)
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1, "the test's own task alone"
+    assert cancelled == [True]
+
+
+def test_a_delivery_that_is_cancelled_does_not_try_again_on_its_thread() -> None:
+    """A `def` processor cannot be cut short; it is not run a second time either."""
+    began, go_on, attempts = threading.Event(), threading.Event(), []
+
+    def hang(_msg: kafka.Message) -> None:
+        attempts.append(threading.current_thread())
+        began.set()
+        go_on.wait()
+        raise RuntimeError("late")
+
+    async def main() -> None:
+        task = asyncio.create_task(deliver(hang, message()))
+        await asyncio.to_thread(began.wait)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(main())
+    go_on.set()
+    attempts[0].join(5)
+    assert len(attempts) == 1

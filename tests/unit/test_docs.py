@@ -55,18 +55,19 @@ BLOCKS = list(blocks())
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python" and not b.file], ids=str)
 def test_a_block_of_code_runs(block: Block, tmp_path: Path) -> None:
-    """Each Python block that is no file of an example runs by itself, without an error or a warning."""
+    """Each Python block that is no file of an example runs, alone or by pytest, without an error or a warning."""
     script = tmp_path / "block.py"
     script.write_text(block.text)
+    by_pytest = ["-m", "pytest", "-p", "no:asyncio"] if re.search(r"^def test_", block.text, re.MULTILINE) else []
     done = subprocess.run(  # noqa: S603 - the page's own code
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", *by_pytest, str(script)],
         check=False,
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=_IN_TIME,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "yaml"], ids=str)

@@ -267,3 +267,61 @@ def test_a_library_without_a_mock_cluster_is_named(module: str) -> None:
     with pytest.raises(BrokerError, match="pip install") as error:
         _load(module)
     assert module in str(error.value)
+
+
+def test_records_come_back_as_they_were_written(broker: KafkaBroker) -> None:
+    """What `produce` writes, `records` returns, by partition and offset: key, value, headers."""
+    broker.produce("orders", "b", None, key="k", headers=[("h", b"1"), ("h", None)], partition=2)
+    broker.produce("orders", b"a", partition=1)
+    broker.produce("orders", b"c", partition=2)
+    found = broker.records("orders")
+    places = [(record.partition, record.offset, record.key, record.value) for record in found]
+    assert places == [(1, 0, None, b"a"), (2, 0, b"k", b"b"), (2, 1, b"k", None), (2, 2, None, b"c")]
+    assert found[1].headers == (("h", b"1"), ("h", None))
+
+
+def test_many_records_come_back(broker: KafkaBroker) -> None:
+    """More records than one fetch brings, in each of the partitions."""
+    values = [b"%d" % number for number in range(5000)]
+    for partition in range(4):
+        broker.produce("orders", *values, partition=partition)
+    assert [record.value for record in broker.records("orders")] == values * 4
+
+
+def test_a_topic_that_is_not_there_has_no_records(broker: KafkaBroker) -> None:
+    """Asking for a topic neither fails nor creates it: a service may be about to."""
+    assert broker.records("orders.dlt") == []
+    assert broker.committed("g", "orders.dlt") == {}
+    broker.create_topic("orders.dlt")
+    assert broker.records("orders.dlt") == []
+
+
+def test_what_a_group_committed_can_be_asked(broker: KafkaBroker) -> None:
+    """The next offset by partition, without those that have none."""
+    produce(broker, "orders", [b"x"] * 3, partition=1)
+    consumer = member(broker, "classic")
+    collect(consumer, 3)
+    consumer.commit(offsets=[TopicPartition("orders", 1, 2)], asynchronous=False)
+    consumer.close()
+    assert broker.committed("g", "orders") == {1: 2}
+    assert broker.committed("another", "orders") == {}
+
+
+def test_a_record_for_a_partition_that_is_not_there_is_refused(broker: KafkaBroker) -> None:
+    """The broker's reason is raised, with its code."""
+    with pytest.raises(BrokerError, match="produce") as error:
+        broker.produce("orders", b"x", partition=9)
+    assert error.value.code == "_UNKNOWN_PARTITION"
+
+
+def test_a_closed_broker_says_so(broker: KafkaBroker) -> None:
+    """Asking a broker that is closed fails at once."""
+    broker.produce("orders", b"x")
+    broker.close()
+    for ask in (
+        lambda: broker.produce("orders", b"x"),
+        lambda: broker.records("orders"),
+        lambda: broker.committed("g", "orders"),
+    ):
+        with pytest.raises(BrokerError, match="closed"):
+            ask()

@@ -8,7 +8,7 @@ always the library that the client itself runs on, wherever the wheel or the sys
 
 import ctypes
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
@@ -16,7 +16,9 @@ from types import MappingProxyType
 from confluent_kafka import cimpl
 
 from humus.errors import BrokerError, ConfigError
+from humus.queue.kafka._message import Message
 from humus.queue.kafka._retry import Duration, seconds
+from humus.testing._records import Records
 
 __all__ = ["KafkaBroker", "kafka_broker"]
 
@@ -68,6 +70,7 @@ class KafkaBroker:
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, rebalance_delay_ms)
         self._library.rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(self._cluster, heartbeat_interval_ms)
         self.brokers = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode("ascii")
+        self._records = Records(self.brokers)
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
         """Create a topic, empty, with that many partitions.
@@ -94,13 +97,58 @@ class KafkaBroker:
                 f"create_topic({name!r}, {partitions}): {reason}", code=self._library.rd_kafka_err2name(code).decode()
             )
 
+    def produce(
+        self,
+        topic: str,
+        *values: bytes | str | None,
+        key: bytes | str | None = None,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+        partition: int | None = None,
+    ) -> None:
+        """Write a record for each value, and wait until the broker has them; text is encoded as UTF-8.
+
+        Args:
+            topic: created with 4 partitions where there is none of that name.
+            values: `None` is a tombstone.
+            key: the key of each of the records.
+            headers: the headers of each of the records.
+            partition: the partition; `None` is the client's choice, by the key where there is one.
+
+        Raises:
+            BrokerError: the broker refused a record (there is no such partition, ...), or is closed.
+        """
+        self._still_open("produce", topic).produce(topic, values, key, tuple(headers), partition)
+
+    def records(self, topic: str) -> list[Message]:
+        """Return the records that a topic has now, by partition and offset; none where there is no such topic.
+
+        Raises:
+            BrokerError: they did not come within 10 s, or the broker is closed.
+        """
+        return self._still_open("records", topic).read(topic)
+
+    def committed(self, group_id: str, topic: str) -> dict[int, int]:
+        """Return what a group has committed of a topic, the next offset by partition; others are left out.
+
+        Raises:
+            BrokerError: there was no answer within 10 s, or the broker is closed.
+        """
+        return self._still_open("committed", topic).committed(group_id, topic)
+
     def close(self) -> None:
         """Stop the broker: connections break, all records and offsets are gone. Closing it again does nothing."""
         with self._lock:
             cluster, self._cluster = self._cluster, None
             if cluster is not None:
+                self._records.close()
                 self._library.rd_kafka_mock_cluster_destroy(cluster)
                 self._library.rd_kafka_destroy(self._client)
+
+    def _still_open(self, method: str, topic: str) -> Records:
+        with self._lock:
+            if self._cluster is None:
+                raise BrokerError(f"{method}({topic!r}): the embedded broker is closed")
+        return self._records
 
     def _new_client(self) -> int:
         library, error = self._library, ctypes.create_string_buffer(_ERROR_TEXT_BYTES)

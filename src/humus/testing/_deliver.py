@@ -1,11 +1,12 @@
 """Runs a processor on messages as the runtime would, with neither a broker nor a real wait."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from humus.errors import ConfigError
+from humus.errors import ConfigError, HumusError
 from humus.queue._describe import error_message, error_type
 from humus.queue._protocols import ProcessorLike
 from humus.queue.kafka._async_worker import AsyncWorker
@@ -32,7 +33,9 @@ __all__ = ["Outcome", "deliver"]
 
 Result = Literal["handled", "skipped", "dead_lettered", "halted", "shut_down"]
 
-_GROUP = "deliver"
+_GROUP: Final = "deliver"
+_FOR_EVER: Final = 100
+"""Attempts after which a retry without an end is taken at its word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ class Outcome:
         waits: the seconds that the runtime would have waited between the attempts.
         error_type: the last failure's type, `None` where there was none.
         reason: the last failure's message.
-        dead_letter: the record that would be written to the dead-letter topic (`topic`, `key`, `value`, `headers`),
-            `None` where there is none.
+        dead_letter: the record that would be written to the dead-letter topic (`topic`, `key`, `value`, `headers`, and
+            `header(name)`), `None` where there is none.
     """
 
     message: Message
@@ -70,10 +73,12 @@ async def deliver(
 
     It is the runtime's own worker that calls it: an `async def` on this loop, a `def` on a thread. Backoff is
     computed and not waited; a dead letter is made, and confirmed at once. Other than the runtime, which tries for ever
-    unless told otherwise, `retry` ends after three attempts here.
+    unless told otherwise, `retry` ends after three attempts here. In a test that is no coroutine:
+    `asyncio.run(deliver(...))`.
 
     Raises:
         ConfigError: the processor, `retry` or `on_failure` is none.
+        HumusError: the processor failed a hundred times, and `retry` says to go on for ever.
     """
     policy = {} if on_failure is None else {"on_failure": on_failure}
     outcomes: list[Outcome] = []
@@ -96,7 +101,8 @@ async def _deliver_one(message: Message, subscription: Subscription) -> Outcome:
     def send(event: WorkerEvent) -> None:
         said.append(event)
         if isinstance(event, WorkerDone | Halted | Fatal):
-            loop.call_soon_threadsafe(_let_go, ended)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_let_go, ended)
 
     key = Key(TopicPartition(message.topic, message.partition), 0)
     letters = _Letters()
@@ -110,7 +116,19 @@ async def _deliver_one(message: Message, subscription: Subscription) -> Outcome:
     worker.drain(finish=True)
     if isinstance(worker, _InstantTask):
         worker.wake()
-    await ended
+    try:
+        await ended
+    except asyncio.CancelledError:
+        worker.cancel()
+        if isinstance(worker, _InstantTask):
+            worker.wake()
+        raise
+    if worker.endless:
+        last = next(event.failure for event in reversed(said) if isinstance(event, Failing))
+        raise HumusError(
+            f"deliver: {message!r} failed {len(worker.waits)} times, and retry has no max_attempts: the runtime would "
+            f"try for ever; the last failure was {last.error_type}: {last.reason}"
+        )
     return _outcome(message, said, worker.waits, letters.letter)
 
 
@@ -150,26 +168,34 @@ def _outcome(message: Message, said: Sequence[WorkerEvent], waits: list[float], 
     return Outcome(message, result, attempts, tuple(waits), kind, reason, letter)
 
 
-class _InstantTask(AsyncWorker):
-    """Waits for nothing."""
+class _Waits:
+    """Waits for nothing, and notes for how long it would have."""
+
+    _subscription: Subscription
+    leave: bool
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.waits: list[float] = []
+        self.endless = False
+
+    def _wait_none(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.endless = len(self.waits) >= _FOR_EVER and self._subscription.retry.max_attempts is None
+        return not self.leave and not self.endless
+
+
+class _InstantTask(_Waits, AsyncWorker):
+    """The worker of an `async def` processor."""
 
     async def _wait_out(self, seconds: float) -> bool:
-        self.waits.append(seconds)
+        goes_on = self._wait_none(seconds)
         await asyncio.sleep(0)
-        return not self.leave
+        return goes_on
 
 
-class _InstantThread(ThreadWorker):
-    """Waits for nothing."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.waits: list[float] = []
+class _InstantThread(_Waits, ThreadWorker):
+    """The worker of a `def` processor."""
 
     def _wait_out(self, seconds: float) -> bool:
-        self.waits.append(seconds)
-        return not self.leave
+        return self._wait_none(seconds)

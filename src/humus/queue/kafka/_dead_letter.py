@@ -39,6 +39,10 @@ class DeadLetter(NamedTuple):
     value: bytes | None
     headers: tuple[Header, ...]
 
+    def header(self, key: str) -> bytes | None:
+        """Return the last header of that name, `None` where there is none, as `Message.header`."""
+        return next((value for name, value in reversed(self.headers) if name == key), None)
+
 
 def dead_letter_of(message: Message, failure: LastFailure, topic: str) -> DeadLetter:
     """Return the dead letter of a record: text in UTF-8, numbers in decimal, the timestamp in ms since the epoch."""
