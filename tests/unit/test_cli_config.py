@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from pydantic import Secret, SecretStr
 from typer.testing import CliRunner
 
 from humus.cli._app import make_app
@@ -154,6 +155,7 @@ def test_check_and_schema_show_no_secret(service: Path) -> None:
         ("Server=x;Password='a b';Port=1", f"Server=x;Password={MASK};Port=1"),
         ("-----BEGIN PRIVATE KEY-----\nabc", MASK),
         (b"bytes", "bytes"),
+        ([SecretStr("x"), Secret[int](5)], [MASK, MASK]),
         ({1}, [1]),
         (Path("a/b"), "a/b"),
     ],

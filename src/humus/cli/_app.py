@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from humus._version import __version__
-from humus.cli import _config, _status
+from humus.cli import _config, _new, _status
 from humus.cli._commands import SETTINGS, Commands, examples, listing
 from humus.cli._exit import EXIT_CODES, ExitCode
 from humus.cli._output import out
@@ -25,6 +25,7 @@ def make_app() -> typer.Typer:
         epilog=_epilog(),
     )
     app.callback()(_root)
+    app.command("new", epilog=_new.EXAMPLES)(_new.new)
     app.command("status", epilog=_status.EXAMPLES)(_status.status)
     app.add_typer(_config.commands, name="config")
     # From here on a line each: app.command("name", epilog=examples(...))(function), app.add_typer(GROUP, name="name").
