@@ -55,6 +55,8 @@ clean: ## remove the virtual environment and all that tools left here
 lock: ## write requirements/*.txt afresh from requirements/*.in and pyproject.toml (needs uv)
 	@$(LOCK) --upgrade --extra cli --extra prometheus --extra otel-config pyproject.toml requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --upgrade pyproject.toml requirements/demo.in -c requirements/dev.txt -o requirements/demo.txt
+	@$(LOCK) --extra prometheus --extra otel-config pyproject.toml -c requirements/dev.txt -o requirements/deploy.txt
+	@$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	@$(LOCK) --no-deps requirements/data.in -o requirements/data.txt
 	@for peer in bench/peers/requirements/*.in; do $(LOCK) --upgrade "$$peer" -o "$${peer%.in}.txt"; done
 
