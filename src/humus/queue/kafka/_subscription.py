@@ -66,9 +66,9 @@ def at_least_once(
     Args:
         topic: the name of one topic.
         processor: an object with `process(msg)`, or a function of one argument; `def` or `async def`.
-        retry: when and how often a record whose processor raised is tried again.
-        on_failure: what happens to a record that is not tried again: `halt()`, `skip()`, `dead_letter(topic)` or
-            `shut_down()`.
+        retry: when and how often a record whose processor raised is tried again; for ever by default, `Retry()`.
+        on_failure: what happens to a record that is not tried again: `halt()`, the default, `skip()`,
+            `dead_letter(topic)` or `shut_down()`.
 
     Never raises: `Runtime` raises `ConfigError` with the faults of all its subscriptions at once.
     """
