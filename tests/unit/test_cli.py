@@ -76,9 +76,15 @@ def test_a_wrong_command_is_a_wrong_argument() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_for_each_shell(shell: str) -> None:
-    """`--show-completion` prints a script for the shell, and commands are completed."""
+    """There is a script for the shell."""
     asked = {"_HUMUS_COMPLETE": f"source_{shell}"}
     assert "_HUMUS_COMPLETE" in humus(environment=asked).stdout
+
+
+def test_commands_are_completed() -> None:
+    """What the shell asks for gets the names of commands that begin so."""
+    asked = {"_HUMUS_COMPLETE": "complete_bash", "COMP_WORDS": "humus config s", "COMP_CWORD": "2"}
+    assert humus(environment=asked).stdout.split() == ["show", "schema"]
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
