@@ -13,7 +13,7 @@ PAGES = sorted(
 )
 
 _BLOCK = re.compile(
-    r"^(?P<indent> *)(?:<!-- (?P<mark>file|other): (?P<of>[^>\n]+) -->\n(?P=indent))?"
+    r"^(?P<indent> *)(?:<!-- (?P<mark>file|other|title): (?P<of>[^>\n]+) -->\n(?P=indent))?"
     r"```(?P<language>[a-z]+)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )

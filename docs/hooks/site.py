@@ -33,6 +33,7 @@ OUTSIDE = (
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?!\w+:|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 _DRAWING = re.compile(r"^!\[(?P<text>[^\]]*)\]\((?P<path>img/[^)\s]+\.svg)\)$", re.MULTILINE)
 _THROUGHPUT = re.compile(r"<!-- throughput: \S+ -->\n(.*?)<!-- /throughput -->\n", re.DOTALL)
+_TITLED = re.compile(r"^( *)<!-- (?:file|other|title): (.+?) -->\n *```(\w+)$", re.MULTILINE)
 _FETCHES = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\s(?:src|href)=\"?https?://[^>]*>")
 _ITS_PLACE = "<!-- the README's throughput -->\n"
 
@@ -46,7 +47,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
-    """Turn links and drawings into those of the site, and show the README's figures where the page wants them."""
+    """Turn links, drawings and names of code blocks into those of the site; show the README's figures where wanted."""
+    markdown = _TITLED.sub(r'\1```\3 title="\2"', markdown)
     if _ITS_PLACE in markdown:
         markdown = markdown.replace(_ITS_PLACE, _throughput())
     in_docs = Path(page.file.src_dir) != ROOT
