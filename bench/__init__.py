@@ -9,6 +9,8 @@ In a candidate's process:
     throughput      bare loops and runtimes over the same records
     latency         from produce to processor, at a steady rate
     memory          large records, slow processors
+    partitions      a thousand partitions, idle and busy
+    members         several in a group: while it changes, and side by side
     telemetry       metrics and traces, and the SDK's own calls
     instruments     what our own candidates measure themselves with
     work            what everybody is told, and what they did; all that a peer's process needs

@@ -1,6 +1,6 @@
 """All candidates by name."""
 
-from bench import latency, memory, telemetry, throughput
+from bench import latency, members, memory, partitions, telemetry, throughput
 from bench.instruments import Candidate
 
 __all__ = ["CANDIDATES", "PRODUCER_NAME"]
@@ -11,6 +11,8 @@ CANDIDATES: dict[str, Candidate] = {
     **throughput.CANDIDATES,
     **latency.CANDIDATES,
     **memory.CANDIDATES,
+    **partitions.CANDIDATES,
+    **members.CANDIDATES,
     **telemetry.CANDIDATES,
     PRODUCER_NAME: latency.PRODUCER,
 }

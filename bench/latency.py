@@ -26,11 +26,13 @@ from bench.series import percentile
 from humus.queue import kafka
 from humus.queue.kafka import Message
 
-__all__ = ["CANDIDATES", "PRODUCER", "RECORD_BYTES", "WARM_UP_SECONDS"]
+__all__ = ["CANDIDATES", "PRODUCER", "RECORD_BYTES", "WARM_UP_SECONDS", "linger_ms"]
 
 RECORD_BYTES = 200
 WARM_UP_SECONDS = 6.0
 _FLUSH_WITHIN = 30.0
+_BURSTS_A_SECOND = 1000
+"""What is due in a millisecond goes to one partition: else each record is a request of its own to the broker."""
 
 _WARM_UP, _COUNTED, _END = range(3)
 """The first byte of a value; the next eight are the time, in nanoseconds. A partition ends with an `_END`."""
@@ -40,14 +42,20 @@ def _value(kind: int) -> bytes:
     return (bytes([kind]) + time.monotonic_ns().to_bytes(8, "little")).ljust(RECORD_BYTES, b".")
 
 
+def linger_ms(rate: int) -> int:
+    """Return how long the producer waits for more: not at all where it sends one at a time."""
+    return 0 if rate <= _BURSTS_A_SECOND else 1
+
+
 # -- the producing end ---------------------------------------------------------------------------------------------
 
 
 def _produce(order: Order) -> Figures:
     partitions = partitions_of(order)
     failed: list[str] = []
-    producer = Producer({"bootstrap.servers": order.brokers, "linger.ms": 0, "acks": "all"})
     rate = order.rate
+    producer = Producer({"bootstrap.servers": order.brokers, "linger.ms": linger_ms(rate), "acks": "all"})
+    burst = max(1, rate // _BURSTS_A_SECOND)
     warm_up = round(WARM_UP_SECONDS * rate)
     total = warm_up + round(order.seconds * rate)
     latest, start = 0.0, time.monotonic()
@@ -62,12 +70,12 @@ def _produce(order: Order) -> Figures:
         producer.poll(0)
 
     for number in range(total):
-        early = start + number / rate - time.monotonic()
+        early = start + number // burst * burst / rate - time.monotonic()
         if early > 0:
             time.sleep(early)
         else:
             latest = max(latest, -early)
-        send(_WARM_UP if number < warm_up else _COUNTED, number % partitions)
+        send(_WARM_UP if number < warm_up else _COUNTED, number // burst % partitions)
     for partition in range(partitions):
         send(_END, partition)
     producer.flush(_FLUSH_WITHIN)

@@ -1,12 +1,15 @@
 """Makes topics and fills them: as many records in each partition as in the others."""
 
+from collections.abc import Callable
+from typing import Any
+
 from confluent_kafka import Producer
 from tests.kafka.admin import Admin
 from tests.kafka.fresh import fresh
 
 from bench.instruments import MIB, MeasurementFailed
 
-__all__ = ["fill", "make"]
+__all__ = ["fill", "fill_unseen", "make"]
 
 _FLUSH_WITHIN = 120.0
 _LARGEST_RECORD = 2 * MIB
@@ -26,16 +29,34 @@ def fill(brokers: str, topic: str, *, partitions: int, each: int, size: int) -> 
     Raises:
         MeasurementFailed: they are not.
     """
-    producer = Producer(
-        {
-            "bootstrap.servers": brokers,
-            "enable.idempotence": True,
-            "linger.ms": 50,
-            "message.max.bytes": _LARGEST_RECORD,
-            "log_level": 3,
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
+    _fill(Producer(_config(brokers)), brokers, topic, partitions=partitions, each=each, size=size)
+
+
+def fill_unseen(brokers: str, topic: str, *, partitions: int, each: int, size: int) -> Callable[[], None]:
+    """Do the same in a transaction: who reads what is committed sees nothing before the returned function is called.
+
+    Raises:
+        MeasurementFailed: they are not there.
+    """
+    producer = Producer({**_config(brokers), "transactional.id": fresh("bench")})
+    producer.init_transactions(_FLUSH_WITHIN)
+    producer.begin_transaction()
+    _fill(producer, brokers, topic, partitions=partitions, each=each, size=size)
+    return lambda: producer.commit_transaction(_FLUSH_WITHIN)
+
+
+def _config(brokers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": brokers,
+        "enable.idempotence": True,
+        "linger.ms": 50,
+        "message.max.bytes": _LARGEST_RECORD,
+        "log_level": 3,
+        "queue.buffering.max.messages": 500_000,
+    }
+
+
+def _fill(producer: Producer, brokers: str, topic: str, *, partitions: int, each: int, size: int) -> None:
     value = b"." * size
     for number in range(partitions * each):
         while True:

@@ -63,7 +63,7 @@ class Order:
     """What a candidate is told: where, in which group, and for how long or at which rate where that is asked.
 
     `spawned` is when its process was started, on the system's monotonic clock; `shape` is told to those that cannot
-    ask the broker themselves.
+    ask the broker themselves. `notes` is a file for what does not fit into figures.
     """
 
     brokers: str
@@ -74,6 +74,7 @@ class Order:
     timeout: float | None = None
     spawned: float = field(default_factory=time.monotonic)
     shape: Shape | None = None
+    notes: str | None = None
 
     def as_json(self) -> str:
         """Return it as one line."""

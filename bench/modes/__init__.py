@@ -1,8 +1,21 @@
 """All modes by name, in the order in which they run."""
 
 from bench.mode import Mode
-from bench.modes import latency, memory, telemetry, throughput
+from bench.modes import large, latency, memory, partitions, rebalance, scaling, startup, telemetry, throughput
 
 __all__ = ["MODES"]
 
-MODES: dict[str, Mode] = {mode.name: mode for mode in (throughput.MODE, *latency.MODES, memory.MODE, telemetry.MODE)}
+MODES: dict[str, Mode] = {
+    mode.name: mode
+    for mode in (
+        throughput.MODE,
+        telemetry.MODE,
+        *latency.MODES,
+        startup.MODE,
+        scaling.MODE,
+        large.MODE,
+        memory.MODE,
+        rebalance.MODE,
+        *partitions.MODES,
+    )
+}

@@ -50,7 +50,7 @@ def _mode(name: str, rate: int) -> Mode:
         title=f"Latency at {rate:,} messages a second",
         about=(
             f"From before produce() to the processor's first line, {rate:,} records of {latency.RECORD_BYTES} "
-            f"bytes a second, {PARTITIONS} partitions, a producer process with no linger. "
+            f"bytes a second, {PARTITIONS} partitions, a producer process with linger.ms={latency.linger_ms(rate)}. "
             "'producer late' is the furthest that the producer itself fell behind its schedule."
         ),
         candidates=latency.CANDIDATES,
