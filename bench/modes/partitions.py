@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from tests.kafka.admin import Admin
+
 from bench import partitions, topics
 from bench.candidates import PRODUCER_NAME
 from bench.child import Child, Outcome, own
@@ -21,20 +23,25 @@ def _empty(brokers: str, _amounts: Amounts) -> str:
     return topics.make(brokers, PARTITIONS)
 
 
-def _with_a_record_each(brokers: str, _amounts: Amounts) -> str:
-    topic = topics.make(brokers, PARTITIONS)
-    # The broker makes a partition's files at its first record: nobody's business here.
-    topics.fill(brokers, topic, partitions=PARTITIONS, each=1, size=RECORD_BYTES)
-    return topic
-
-
 def _idle(candidate: str, brokers: str, topic: str, amounts: Amounts) -> Outcome:
     timeout = amounts.timeout + amounts.seconds
     order = Order(brokers, topic, seconds=amounts.seconds, rate=0, timeout=timeout)
     return finished(Child(candidate, own(candidate, order), timeout))
 
 
-def _busy(candidate: str, brokers: str, topic: str, amounts: Amounts) -> Outcome:
+def _busy(candidate: str, brokers: str, _topic: str, amounts: Amounts) -> Outcome:
+    # A topic for each run: with what an earlier one left behind, the broker took only tens of records a second.
+    admin, topic = Admin(brokers), topics.make(brokers, PARTITIONS)
+    try:
+        # The broker makes a partition's files at its first record: nobody's business here.
+        topics.fill(brokers, topic, partitions=PARTITIONS, each=1, size=RECORD_BYTES)
+        return _beside_a_producer(candidate, brokers, topic, amounts)
+    finally:
+        admin.delete_topic(topic)
+        admin.close()
+
+
+def _beside_a_producer(candidate: str, brokers: str, topic: str, amounts: Amounts) -> Outcome:
     timeout = amounts.timeout + amounts.seconds
     order = Order(brokers, topic, seconds=amounts.seconds, rate=RATE, timeout=timeout)
     # Until the consumer is done, however long that takes.
@@ -88,7 +95,7 @@ _BUSY = replace(
         "thread for each partition that had a record."
     ),
     columns=(Column("msgs_per_s", "msg/s", 0), *_COLUMNS),
-    prepare=_with_a_record_each,
+    prepare=lambda _brokers, _amounts: "",
     run=_busy,
     budgets=(),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import members, topics
 from bench.candidates import PRODUCER_NAME
 from bench.child import Child, Outcome, own
-from bench.mode import Amounts, Column, Mode
+from bench.mode import Amounts, Column, Described, Mode
 from bench.series import percentile
 from bench.work import Figures, MeasurementFailed, Order
 
@@ -47,7 +47,10 @@ def interruptions(handled: Sequence[Handled], joined: float, until: float) -> Fi
     by_partition: dict[int, list[Handled]] = {}
     for one in sorted(handled, key=lambda one: one.at):
         by_partition.setdefault(one.partition, []).append(one)
-    stay, move, before, twice = [], [], [], 0
+    stay: list[float] = []
+    move: list[float] = []
+    before: list[float] = []
+    twice = 0
     for partition, records in by_partition.items():
         offsets = {one.offset for one in records}
         twice += len(records) - len(offsets)
@@ -114,7 +117,7 @@ def _run(candidate: str, brokers: str, _topic: str, amounts: Amounts) -> Outcome
     return replace(ends[0], figures={**figures, "join_s": min(theirs) - joined})
 
 
-_CANDIDATES: Mapping[str, members.Candidate] = {
+_CANDIDATES: Mapping[str, Described] = {
     name: candidate for name, candidate in members.CANDIDATES.items() if name != members.MEMBER
 }
 
