@@ -101,7 +101,7 @@ def service(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("app", [(), ("--app", "app.py"), ("--app", "app.py:Config"), ("--app", "app:init")])
+@pytest.mark.parametrize("app", [(), ("--app", "app.py"), ("--model", "app:Config"), ("--app", "app:init")])
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_show_shows_no_secret(service: Path, app: tuple[str, ...], as_json: tuple[str, ...]) -> None:
     """No form of `config show` prints a secret, wherever it stands and however it came there."""

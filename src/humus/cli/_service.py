@@ -22,6 +22,7 @@ AppOption = Annotated[
     str | None,
     typer.Option(
         "--app",
+        "--model",
         "-a",
         metavar="APP",
         help="The service's code, for its own keys: app.py, app.py:Config or module:Config; it is imported. "
