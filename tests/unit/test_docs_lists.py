@@ -3,11 +3,12 @@
 import ast
 import importlib
 import re
+import shlex
 from functools import cache
 
 import pytest
 from tests import cli_reference, error_reference
-from tests.docs import DOCS, ROOT
+from tests.docs import BLOCKS, DOCS, ROOT
 from tests.log_lines import Line, log_lines, states
 
 from humus.queue.kafka._instruments import Metric
@@ -110,6 +111,38 @@ def test_the_reference_of_the_command_line_is_its_help() -> None:
     text = cli_reference.PAGE.read_text()
     assert "## humus config check\n" in text
     assert text == cli_reference.replaced(text), "write it anew: python -m tests.cli_reference"
+
+
+COMMAND_LINES = [
+    (f"{block}: {line}", line)
+    for block in BLOCKS
+    if block.language == "console"
+    for line in block.text.splitlines()
+    if re.match(r"(\$ )?humus ", line)
+]
+
+
+@pytest.mark.parametrize("line", [line for _, line in COMMAND_LINES], ids=[name for name, _ in COMMAND_LINES])
+def test_a_command_line_is_one_that_can_be_given(line: str) -> None:
+    """Each line of a page that calls `humus` names a command and options that are there."""
+    parse(line)
+
+
+def test_a_command_line_that_cannot_be_given_is_noticed() -> None:
+    """The test above can fail: no such option, no such command."""
+    with pytest.raises(Exception, match="No such option"):
+        parse("humus config check config.yaml --jsn")
+    with pytest.raises(StopIteration):
+        parse("humus confg check config.yaml")
+
+
+def parse(line: str) -> None:
+    """Read a command line as `humus` would, and do nothing; what stands behind `>`, `|` and `#` is the shell's."""
+    words = shlex.split(re.split(r"\s[>|#]", line.removeprefix("$ "))[0])
+    name, command = next(
+        (name, command) for name, command in cli_reference.commands() if words[: name.count(" ") + 1] == name.split()
+    )
+    command.make_context(name, words[name.count(" ") + 1 :])
 
 
 # -- Runtime configuration, Observability, API reference --------------------------------------------------------------
