@@ -48,7 +48,7 @@ FLOORS: Final = (
     ("_options", "_snapshot", "_worker", "_client_errors"),
     ("_async_worker", "_thread_worker"),
     ("_client_config", "_client", "_letter_box", "_lookout", "_settings"),
-    ("_instruments",),
+    ("_instruments", "_trace_headers"),
     ("_meters", "_client_meters"),
     ("_observer",),
     ("_telemetry",),

@@ -5,13 +5,12 @@ where the processor runs, and makes the span the current one there. A partition 
 pays nothing.
 """
 
-from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
-from opentelemetry.propagators.textmap import Getter, Setter
+from opentelemetry.propagators.textmap import Setter
 from opentelemetry.trace import Link, SpanKind, Tracer
 
 from humus.queue._describe import error_message, error_stack
@@ -34,27 +33,10 @@ from humus.queue.kafka._instruments import (
 from humus.queue.kafka._message import Header, Message, TopicPartition
 from humus.queue.kafka._meters import Meters
 from humus.queue.kafka._options import TraceParent
+from humus.queue.kafka._trace_headers import NOTHING, Headers, TraceHeaders
 from humus.queue.kafka._worker import Observer
 
 __all__ = ["OtelObserver"]
-
-_NO_CONTEXT: Final = context_api.Context()
-_W3C: Final = frozenset({"traceparent", "tracestate", "baggage"})
-"""The headers of the propagators that are set unless somebody chooses others."""
-_Headers = Sequence[tuple[str, bytes | None]]
-
-
-class _OfRecord(Getter[_Headers]):
-    """Reads a record's headers; the last one of a name counts, as everywhere."""
-
-    def get(self, carrier: _Headers, key: str) -> list[str] | None:
-        for name, value in reversed(carrier):
-            if name == key:
-                return None if value is None else [value.decode("utf-8", "replace")]
-        return None
-
-    def keys(self, carrier: _Headers) -> list[str]:
-        return [name for name, _ in carrier]
 
 
 class _ToLetter(Setter[list[Header]]):
@@ -64,7 +46,7 @@ class _ToLetter(Setter[list[Header]]):
         carrier.append(Header(key, value.encode("utf-8")))
 
 
-_GETTER, _SETTER = _OfRecord(), _ToLetter()
+_SETTER: Final = _ToLetter()
 
 
 class OtelObserver(Observer):
@@ -94,8 +76,7 @@ class OtelObserver(Observer):
         self._group_id, self._client_id = group_id, client_id
         self._tracer, self._meters = tracer, meters
         self._record = meters.duration.record if meters is not None and durations else None
-        fields = frozenset(propagate.get_global_textmap().fields)
-        self._carrying = fields if fields <= _W3C else frozenset()  # others may read headers that they do not name
+        self._trace_headers = TraceHeaders()
         self._is_child = trace_parent == "parent"
         self._name = f"{Operation.PROCESS} {tp.topic}"
         self._of_metric = {**of_partition(group_id, tp), OPERATION: Operation.PROCESS}
@@ -121,32 +102,19 @@ class OtelObserver(Observer):
         self._began = perf_counter()
 
     def _start_span(self, tracer: Tracer, message: Message) -> None:
-        headers: _Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
-        found = self._found(headers) if headers else _NO_CONTEXT
+        headers: Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
+        producer, rest = self._trace_headers.read(headers) if headers else (None, NOTHING)
         attributes = {**self._of_span, OFFSET: message.offset}
         if message.value is None:
             attributes[TOMBSTONE] = True
-        links = None
-        parent = found
-        if found and not self._is_child:
-            producer = trace.get_current_span(found).get_span_context()
-            if producer.is_valid:
-                links = [Link(producer)]
-                # What else there is stays: baggage.
-                parent = _NO_CONTEXT if len(found) == 1 else trace.set_span_in_context(trace.INVALID_SPAN, found)
-        self._span = span = tracer.start_span(self._name, parent, SpanKind.CONSUMER, attributes, links)
-        self._token = context_api.attach(trace.set_span_in_context(span, found))
-
-    def _found(self, headers: _Headers) -> context_api.Context:
-        """Return the context that the headers carry, without asking the propagators where none is theirs."""
-        carrying = self._carrying
-        if carrying:
-            for name, _ in headers:
-                if name in carrying:
-                    break
+        links, parent = None, rest
+        if producer is not None:
+            if self._is_child:
+                parent = trace.set_span_in_context(trace.NonRecordingSpan(producer), rest)
             else:
-                return _NO_CONTEXT
-        return propagate.extract(headers, _NO_CONTEXT, _GETTER)
+                links = [Link(producer)]
+        self._span = span = tracer.start_span(self._name, parent, SpanKind.CONSUMER, attributes, links)
+        self._token = context_api.attach(trace.set_span_in_context(span, rest))
 
     def failed(self, error: BaseException, error_type: str, attempt: int) -> None:
         """An attempt failed; whether it is repeated is not decided."""
