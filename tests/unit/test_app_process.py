@@ -446,6 +446,12 @@ def test_log_section(start: Start) -> None:
     assert line.endswith("Z DEBUG    mine.loud: heard")
 
 
+def test_garbage_is_collected_less_often(start: Start) -> None:
+    """In a process of ours a batch of records starts no collection of garbage: that is set before `init`."""
+    process = start("import gc\n\ndef init(cfg: Config):\n    print(gc.get_threshold()[0])\n    raise ValueError\n")
+    assert process.end()[:2] == (1, ["10000"])
+
+
 def test_importing_the_queue_does_not_load_the_client() -> None:
     """`humus.queue` without Kafka does not load the Kafka client."""
     code = "import sys, humus.queue; sys.exit('confluent_kafka' in sys.modules)"

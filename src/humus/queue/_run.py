@@ -27,6 +27,7 @@ from humus.config import Config, Source, load
 from humus.errors import ConfigError
 from humus.health import Watch, health_server
 from humus.queue._app import App
+from humus.queue._collector import rare_collections
 from humus.queue._init import Init, InitFunction, config_type
 from humus.queue._logging import logging_to_stderr, traceback_of
 from humus.queue._signals import end_process, stop_signals
@@ -50,6 +51,7 @@ def run(source: Source, init: InitFunction[C]) -> NoReturn:
     """Load the configuration, run the application until it ends or SIGTERM/SIGINT arrives, exit the process.
 
     Blocks the calling thread, which must be the main one; `init`, `async def` processors and `on_shutdown` run on it.
+    Meanwhile Python looks for garbage in cycles less often, unless a threshold of your own is set (`_collector.py`).
 
     Args:
         source: where the configuration comes from, such as `yaml_source("config.yaml")`.
@@ -73,7 +75,7 @@ def _run(source: Source, init: InitFunction[C]) -> int:
     watch = Watch()
     service = _Service(Init(init, config), watch)
     unasked = "health" not in config.model_fields_set
-    with logging_to_stderr(config.log), stop_signals(service.stop):
+    with logging_to_stderr(config.log), stop_signals(service.stop), rare_collections():
         try:
             with (
                 telemetry(config.otel) as running,
