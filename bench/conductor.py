@@ -28,6 +28,8 @@ from bench.report import Results, Round, Run
 __all__ = ["EXIT_FAILED", "EXIT_NO_KAFKA", "EXIT_WELL", "keep_topic", "measure"]
 
 EXIT_WELL, EXIT_FAILED, EXIT_NO_KAFKA = 0, 1, 3
+_OF_THIS_ALONE = (MeasurementFailed, NotAvailable, AssertionError, KafkaException)
+"""What can go wrong with one run or one mode, such as an answer of the broker that does not come."""
 
 
 def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folder: Path) -> int:
@@ -37,14 +39,15 @@ def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folde
         with _kafka() as brokers:
             for mode in modes:
                 candidates = mode.chosen(only)
-                if candidates:
-                    failed |= _measure(mode, candidates, amounts, brokers, folder)
+                try:
+                    if candidates:
+                        failed |= _measure(mode, candidates, amounts, brokers, folder)
+                except _OF_THIS_ALONE as error:  # its topic could not be made: the other modes go on
+                    failed = True
+                    _say(f"error: {mode.name}: {error}")
     except (KafkaUnavailable, BrokerDied) as error:
         _say(f"error: {error}")
         return EXIT_NO_KAFKA
-    except MeasurementFailed as error:
-        _say(f"error: {error}")
-        return EXIT_FAILED
     return EXIT_FAILED if failed else EXIT_WELL
 
 
@@ -155,7 +158,7 @@ def _attempt(mode: Mode, candidate: str, brokers: str, topic: str, amounts: Amou
     began = time.monotonic()
     try:
         return mode.run(candidate, brokers, topic, amounts)
-    except (MeasurementFailed, NotAvailable, AssertionError, KafkaException) as error:
+    except _OF_THIS_ALONE as error:
         # Of this run alone, such as a group whose offsets can't be asked: the others go on.
         return Outcome(candidate, time.monotonic() - began, fault=f"{type(error).__name__}: {error}")
 

@@ -281,6 +281,22 @@ def test_a_fault_of_the_conductor_is_one_of_the_run(tmp_path: Path, monkeypatch:
     assert "`peer`: MeasurementFailed: the broker does not say" in markdown
 
 
+def test_a_mode_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mode whose topic can't be made has failed, and the next one is measured."""
+
+    def no_topic(_brokers: str, _amounts: Amounts) -> str:
+        raise MeasurementFailed("the disk is full")
+
+    monkeypatch.setenv("HUMUS_TEST_KAFKA", "nobody:1")
+    monkeypatch.setattr(Noise, "listen", lambda: QUIET)
+    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    well = mode(lambda name: outcome(name, 100.0), ["bare", "ours"])
+    ill = replace(well, name="ill", prepare=no_topic)
+    assert conductor.measure([ill, well], frozenset(), AMOUNTS, tmp_path) == conductor.EXIT_FAILED
+    assert "error: ill: the disk is full" in said.getvalue()
+    assert [path.name.endswith("-tiny.json") for path in tmp_path.glob("*.json")] == [True]
+
+
 def test_the_pace_is_that_of_the_last_runs() -> None:
     """What is left is told by the last run of each, and by what is typical where there was none."""
     pace = Pace(10.0)
