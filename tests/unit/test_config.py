@@ -197,7 +197,10 @@ FAULTS = {
     ),
     "bad reference": (
         "orders_db: ${1GROUP}\n",
-        "config.yaml:1: orders_db: not a valid reference: write ${NAME} or ${NAME:-default}, and $$ for a dollar",
+        (
+            "config.yaml:1: orders_db: not a valid reference: "
+            "write ${NAME}, ${NAME:-default} or ${file:PATH}, and $$ for a dollar"
+        ),
     ),
     "duplicate key": (
         "kafka:\n  group_id: a\n  group_id: b\n",

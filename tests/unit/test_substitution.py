@@ -57,11 +57,13 @@ def test_table(text: str, expected: object) -> None:
     assert type(core_value(found.text)) is type(expected)
 
 
-@pytest.mark.parametrize("text", ["${STRING_VALUE:?error}", "${1API_KEY}", "${API_$KEY}", "${}", "${a b}", "${env:}"])
+@pytest.mark.parametrize(
+    "text", ["${STRING_VALUE:?error}", "${1API_KEY}", "${API_$KEY}", "${}", "${a b}", "${env:}", "${file:}"]
+)
 def test_invalid_references(text: str) -> None:
     """What looks like a reference and is none is a fault."""
     assert substitute(text, ENVIRON).faults == (
-        "not a valid reference: write ${NAME} or ${NAME:-default}, and $$ for a dollar",
+        "not a valid reference: write ${NAME}, ${NAME:-default} or ${file:PATH}, and $$ for a dollar",
     )
 
 

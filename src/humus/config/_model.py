@@ -38,6 +38,9 @@ class LogSettings(BaseModel):
 class HealthSettings(BaseModel):
     """The `health:` section: where the health server listens (`port: 0` is any free port, which is logged).
 
+    On loopback, unless `host` says otherwise: it asks nobody who they are, and what it shows (topics, offsets, errors)
+    is for who runs the service.
+
     `metrics` adds `/metrics` for Prometheus; it needs the extra `prometheus`.
     """
 

@@ -39,8 +39,8 @@ class Fault:
 class Leaf:
     """A scalar.
 
-    A value out of the environment has a second reading, `other`: the text where `value` is what YAML's types make of
-    it, or the other way round. Only the model knows which one it wants. `broken`: the fault is known already.
+    A value out of the environment or a file has a second reading, `other`: the text where `value` is what YAML's types
+    make of it, or the other way round. Only the model knows which one it wants. `broken`: the fault is known already.
     """
 
     place: Place

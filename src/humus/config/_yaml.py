@@ -126,15 +126,16 @@ class _Builder:
         if node.tag not in {_IMPLICIT, _MERGE, _STR} | _TYPED:
             return self._unknown_tag(place, path)
         text: str = node.value
-        references = 0
+        references = files = 0
         if self._environ is not None and "$" in text:
-            text, references, faults = substitute(text, self._environ)
+            text, references, faults, files = substitute(text, self._environ)
             for fault in faults:
                 self._fault(place, path, fault)
             if faults:
                 return Leaf(place, None, None, broken=True)
         typed = core_value(text)
-        value = text if node.tag in {_STR, _MERGE} else typed
+        # What a file holds is a text first, such as the password `null`; a number only where the model wants one.
+        value = text if files or node.tag in {_STR, _MERGE} else typed
         other = value if not references else typed if value is text else text
         return Leaf(place, value, other)
 
