@@ -94,6 +94,9 @@ _NEVER: Final = frozenset(
     }
 )
 """Refusals of the letter itself, which the same letter meets again; all others may pass."""
+_MAY_NOT_WRITE: Final = (
+    "grant this user WRITE on the dead-letter topic (brokers before 2.8 also want IDEMPOTENT_WRITE on the cluster)"
+)
 _WHAT_TO_DO: Final = {
     "MSG_SIZE_TOO_LARGE": "it is larger than the dead-letter topic takes: raise max.message.bytes of the topic",
     "RECORD_LIST_TOO_LARGE": "it is larger than a segment of the dead-letter topic: raise segment.bytes of the topic",
@@ -101,8 +104,8 @@ _WHAT_TO_DO: Final = {
     "UNKNOWN_TOPIC_OR_PART": "create the dead-letter topic",
     "_UNKNOWN_TOPIC": "create the dead-letter topic",
     "_UNKNOWN_PARTITION": "create the dead-letter topic",
-    "TOPIC_AUTHORIZATION_FAILED": "grant this user WRITE and DESCRIBE on the dead-letter topic",
-    "CLUSTER_AUTHORIZATION_FAILED": "grant this user IDEMPOTENT_WRITE on the cluster",
+    "TOPIC_AUTHORIZATION_FAILED": _MAY_NOT_WRITE,
+    "CLUSTER_AUTHORIZATION_FAILED": _MAY_NOT_WRITE,
     "NOT_ENOUGH_REPLICAS": "too few replicas of the dead-letter topic are in sync: look at its brokers",
     "NOT_ENOUGH_REPLICAS_AFTER_APPEND": "too few replicas of the dead-letter topic are in sync: look at its brokers",
 }

@@ -3,11 +3,14 @@
 A letter is answered once: `None` when all in-sync replicas have it, else a `Refusal`. The producer itself tries again
 for as long as it takes (a letter never times out, which would leave open whether it is written), so a refusal means
 that it is not written. Each letter is a batch of its own: the broker refuses too large a batch as a whole.
+
+A producer can give up for good, such as one without the right to write anything. It says why to who polls, once, as an
+exception; the letters only learn that it did. So they wait for that reason, and then a new producer takes over.
 """
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -58,6 +61,9 @@ class LetterBox:
         self._waiting = 0  # letters without an answer
         self._news = threading.Event()
         self._broken = False
+        self._cause: KafkaError | None = None  # why it is
+        self._unexplained: list[tuple[Answered, KafkaError]] = []  # letters that a broken producer refused
+        self._told: str | None = None
         self._stop = False
         self._thread = threading.Thread(target=self._run, name="humus dead letters", daemon=True)
 
@@ -94,13 +100,17 @@ class LetterBox:
         self._thread.join()
 
     def _answer(self, answered: Answered, error: KafkaError | None) -> None:
+        if error is None:
+            self._told = None
+        else:
+            self._look(error)
+            with self._lock:
+                if self._broken:
+                    self._unexplained.append((answered, error))
+                    return
         with self._lock:
             self._waiting -= 1
-        if error is None:
-            answered(None)
-            return
-        self._look(error)
-        answered(Refusal(error.name(), error.str()))
+        answered(None if error is None else Refusal(error.name(), error.str()))
 
     def _run(self) -> None:
         while not self._stop:
@@ -108,20 +118,38 @@ class LetterBox:
                 self._news.wait()
                 self._news.clear()
                 continue
-            self._producer.poll(_POLL_SECONDS)
+            self._try(self._producer.poll, _POLL_SECONDS)
             if self._broken:
                 self._replace()
         self._discard()
 
     def _replace(self) -> None:
         """Take a new producer: one that gave up for good writes nothing more. Its letters are answered first."""
+        if self._cause is None:
+            self._try(self._producer.poll, _POLL_SECONDS)
         self._discard()
         self._producer = self._make()
-        self._broken = False
+        with self._lock:
+            cause, self._cause, self._broken = self._cause, None, False
+            refused, self._unexplained = self._unexplained, []
+            self._waiting -= len(refused)
+        if cause is not None and cause.name() != self._told:  # once a change of state, not once a try
+            self._told = cause.name()
+            _log.error("the producer of dead letters gave up, a new one takes over: %s", cause.str())
+        for answered, error in refused:
+            why = cause or error
+            answered(Refusal(why.name(), why.str()))
 
     def _discard(self) -> None:
         self._producer.purge()
-        self._producer.flush(_PURGE_SECONDS)
+        self._try(self._producer.flush, _PURGE_SECONDS)
+
+    def _try(self, wait: Callable[[float], object], seconds: float) -> None:
+        """Serve answers; a producer that gave up says so by raising."""
+        try:
+            wait(seconds)
+        except KafkaException as error:
+            self._look(error.args[0])
 
     def _make(self) -> Producer:
         try:
@@ -134,8 +162,9 @@ class LetterBox:
         self._look(error)
 
     def _look(self, error: KafkaError) -> None:
-        if (error.fatal() or error.name() == "_FATAL") and not self._broken:
-            _log.error("the producer of dead letters gave up, a new one takes over: %s", error.str())
+        if error.fatal() and self._cause is None:
+            self._cause = error
+        if error.fatal() or error.name() == "_FATAL":
             self._broken = True
             self._news.set()
 
