@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from humus.errors import HumusError, ProcessingFailed
+from humus.errors import AuthenticationFailed, HumusError, ProcessingFailed
 from humus.telemetry._log_format import JsonLines, TextLines
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ __all__ = ["logging_to_stderr", "traceback_of"]
 def traceback_of(error: BaseException) -> BaseException | None:
     """Return what to log as `exc_info` of an error that ends a runtime: nothing where its text says it all.
 
-    Never the cause of a `ProcessingFailed`: it is the processor's own exception, whose text may repeat the record. What
-    may be said of it is in our error's text, and its stack was logged when it was raised.
+    Never the cause of a `ProcessingFailed` or an `AuthenticationFailed`: it is the user's own exception, whose text may
+    repeat the record, or a token. What may be said of it is in our error's text.
     """
-    says_it_all = isinstance(error, ProcessingFailed) or (isinstance(error, HumusError) and error.__cause__ is None)
+    of_the_user = isinstance(error, ProcessingFailed | AuthenticationFailed)
+    says_it_all = of_the_user or (isinstance(error, HumusError) and error.__cause__ is None)
     return None if says_it_all else error
 
 

@@ -119,7 +119,9 @@ class Client:
         Raises:
             ConfigError: the client refuses the configuration.
         """
-        _create({**config, "logger": _ClientLog()}).close()
+        # The method `oidc` would ask the provider for a token at once.
+        own = {key: value for key, value in config.items() if key != "sasl.oauthbearer.method"}
+        _create({**own, "logger": _ClientLog()}).close()
 
     # -- polling ------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ milliseconds, and the client's default pause of 1 s when its queue is full costs
 """
 
 import math
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -30,7 +31,10 @@ _STATISTICS_MS: Final = 2000
 _HEARTBEAT_MS: Final = 3000
 _HEARTBEATS_A_SESSION: Final = 3
 _CONNECTION: Final = frozenset({"bootstrap.servers", "client.id", "client.dns.lookup", "security.protocol", "oauth_cb"})
-_CONNECTION_FAMILIES: Final = ("sasl.", "ssl.", "socket.", "broker.", "reconnect.", "https.")
+_CONNECTION_FAMILIES: Final = (
+    *("sasl.", "ssl.", "https.", "enable.sasl.", "enable.ssl."),
+    *("socket.", "broker.", "reconnect."),
+)
 
 
 def client_config(options: Options) -> dict[str, ClientValue]:
@@ -54,6 +58,7 @@ def client_config(options: Options) -> dict[str, ClientValue]:
         **_group(options),
         **_fetching(options),
         **security_config(options.tls, options.sasl),
+        **_provider(options),
     }
     if options.client_rack is not None:
         config["client.rack"] = options.client_rack
@@ -65,6 +70,20 @@ def client_config(options: Options) -> dict[str, ClientValue]:
 def connection_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what another client of the runtime needs to reach the same brokers; secrets included."""
     return {key: value for key, value in config.items() if key in _CONNECTION or key.startswith(_CONNECTION_FAMILIES)}
+
+
+def _provider(options: Options) -> dict[str, ClientValue]:
+    """Where the authorities are that a provider of tokens is trusted by, unless the user says so: where Python's are.
+
+    The client's own default is a path that Debian does not have, and its key's `probe` does not help (2.16).
+    """
+    if options.sasl is None or options.sasl.token_endpoint is None:
+        return {}
+    paths = ssl.get_default_verify_paths()
+    system = paths.cafile or paths.capath
+    if system is None or any(key.startswith("https.ca.") for key in options.librdkafka):
+        return {}
+    return {"https.ca.location": system}
 
 
 def _group(options: Options) -> dict[str, ClientValue]:

@@ -76,6 +76,11 @@ class ClientError:
         """Whether this is no answer of the broker to what was asked: it may be in force all the same."""
         return self.code.startswith("_") or self.code == "REQUEST_TIMED_OUT"
 
+    @property
+    def of_certificate(self) -> bool:
+        """Whether the client does not accept the broker's certificate; it does not say why."""
+        return self.what_to_do == _CERTIFICATE.what_to_do
+
     def exception(self) -> BrokerError:
         """Return what ends the runtime; for the kinds FATAL and AUTH."""
         return self.raises(str(self), code=self.code)
@@ -111,9 +116,16 @@ def refused_config(reason: str, config: Mapping[str, object]) -> ConfigError:
     unknown = _UNKNOWN_KEY.search(reason)
     if unknown is not None:
         return ConfigError(f"librdkafka: the client knows no key {unknown['key']!r}: correct it or leave it out")
-    return ConfigError(f"the Kafka client refuses its configuration: {reason.strip()}")
+    what_to_do = next((f": {text}" for pattern, text in _FILES if pattern.search(reason)), "")
+    return ConfigError(f"the Kafka client refuses its configuration: {reason.strip()}{what_to_do}")
 
 
+_FILES: Final = (
+    (re.compile(r"ssl\.key\.location failed.*key values mismatch"), "tls.key_file is not the key of tls.cert_file"),
+    (re.compile(r"ssl\.key\.location failed"), "tls.key_file is no key in PEM, or tls.key_password does not open it"),
+    (re.compile(r"ssl\.certificate\.location failed"), "tls.cert_file holds no certificate in PEM"),
+    (re.compile(r"ssl\.ca\.location failed"), "tls.ca_file holds no certificate in PEM"),
+)
 _UNKNOWN_KEY: Final = re.compile(r'No such configuration property: "(?P<key>[^"]*)"')
 _SECRET: Final = re.compile(r"password|secret|passphrase|\.pem$", re.IGNORECASE)
 
@@ -155,13 +167,29 @@ def _auth(what_to_do: str) -> _Rule:
 
 _CREDENTIALS: Final = _auth("check the mechanism, user name and password of the option sasl against the broker's users")
 _CERTIFICATE: Final = _auth(
-    "check the option tls: ca_file must hold the authority that signed the broker's certificate, the certificate must "
-    "be valid for the host name in brokers, and where the broker asks for one, cert_file must be one it trusts"
+    "check the option tls: ca_file must hold the authority that signed the broker's certificate, which must not have "
+    "expired and be valid for the host name in brokers"
+)
+_OWN_CERTIFICATE: Final = _auth(
+    "the broker wants a certificate of this client: cert_file of the option tls must be one that has not expired, and "
+    "that is signed by an authority the broker trusts"
+)
+_HANDSHAKE: Final = _auth(
+    "check the option tls: the broker may want a certificate of this client, in cert_file and key_file, or it offers "
+    "no version of TLS that the client takes"
 )
 _LISTENER: Final = _auth(
     "this listener of the broker does not speak TLS as asked: check the port in brokers and the option tls"
 )
 _PASSES: Final = _Rule(Kind.PASSING, "the client tries again by itself; nothing is lost meanwhile")
+_TOKEN_REFUSED: Final = _auth(
+    "the broker does not take the token: check what the token function, or the provider behind token_endpoint, puts "
+    "into it (expiry, issuer, audience, subject) and how it is signed; the broker's log says which it is"
+)
+_PROVIDER_CERTIFICATE: Final = _auth(
+    "the provider's certificate is not trusted: name the authority that signed it in the librdkafka key "
+    "https.ca.location, and check the host name in token_endpoint"
+)
 _PROVIDER_REFUSED: Final = _auth(
     "check client_id, client_secret and scope of the option sasl at the provider of tokens"
 )
@@ -327,22 +355,27 @@ def _saying(pattern: str) -> re.Pattern[str]:
 
 
 _BAD_CERTIFICATE: Final = (
-    _saying(
-        r"certificate verify failed|alert (certificate|bad cert|unsupported cert|unknown ca|access denied)"
-        r"|alert handshake failure|alert number (4\d|116)\b"
+    (_saying(r"certificate verify failed"), _CERTIFICATE),
+    # An alert is the other end's: it is about what we have shown.
+    (_saying(r"alert handshake failure|alert number 40\b"), _HANDSHAKE),
+    (
+        _saying(r"alert (certificate|bad cert|unsupported cert|unknown ca|access denied)|alert number (4[1-9]|116)\b"),
+        _OWN_CERTIFICATE,
     ),
-    _CERTIFICATE,
 )
 _NO_TLS: Final = (_saying(r"wrong version number|packet length too long|unsupported protocol"), _LISTENER)
 
 # Which words come with which code was seen on real brokers. With TLS 1.3 a broker refuses a client's certificate after
 # the handshake, and the client calls that `_TRANSPORT`; what a group's coordinator refuses for good it calls `_FATAL`.
 _BY_REASON: Final[Mapping[str, tuple[tuple[re.Pattern[str], _Rule], ...]]] = {
-    "_SSL": (_BAD_CERTIFICATE, _NO_TLS),
-    "_TRANSPORT": (_BAD_CERTIFICATE, _NO_TLS),
+    "_SSL": (*_BAD_CERTIFICATE, _NO_TLS),
+    "_TRANSPORT": (*_BAD_CERTIFICATE, _NO_TLS),
     "_AUTHENTICATION": (
         (_saying(r"unsupported SASL mechanism"), CODES["UNSUPPORTED_SASL_MECHANISM"]),
         (_saying(r"not valid in current SASL state"), _NO_SASL),
+        # How a broker says no to a token, by RFC 7628.
+        (_saying(r'\{"status":'), _TOKEN_REFUSED),
+        (_saying(r"OAUTHBEARER token: .*(certificate|issuer|CA cert)"), _PROVIDER_CERTIFICATE),
         # The provider of tokens answered, and said no.
         (
             _saying(r"invalid_client|unauthorized_client|invalid_grant|invalid_scope|OIDC.*\(40[013]\)"),

@@ -20,6 +20,10 @@ __all__ = ["Diagnosis", "ReportedError"]
 _BROKER: Final = re.compile(r"(?:\S+://)?(?P<name>\S+:\d+/(?:bootstrap|\d+))")
 _LATE_CREDENTIALS: Final = frozenset({"_AUTHENTICATION", "_SSL"})
 """Refused after they were accepted, credentials may be refused only while a broker starts: that passes, or it shows."""
+_TAKEN_BEFORE: Final = (
+    "they were accepted before, so the client tries again by itself; if it stays, check whether the password, the "
+    "token or the certificate has changed or expired"
+)
 SILENT_TOO_LONG: Final = 10.0
 """Seconds without an answer after which that is a problem: the client takes a minute or three before it says so.
 A group that rebalances was seen to keep a commit waiting for 5.6 s; a fetch is answered within `fetch.wait.max.ms`."""
@@ -91,6 +95,13 @@ class _Topic:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Denied:
+    """The condition that this topic may not be seen, and so not be written to either."""
+
+    name: str
+
+
 def _without_scheme(broker: str) -> str:
     """Return the name that errors are filed under; with TLS or SASL the client's own begins with `sasl_ssl://`."""
     found = _BROKER.match(broker)
@@ -122,7 +133,7 @@ class Diagnosis:
         found = classify(error.name(), error.str(), where, fatal=error.fatal())
         match found.kind:
             case Kind.FATAL | Kind.AUTH if self._joined and found.code in _LATE_CREDENTIALS and not error.fatal():
-                self._passing(found)
+                self._passing(replace(found, what_to_do=_TAKEN_BEFORE))
             case Kind.PASSING:
                 self._passing(found)
             case Kind.FATAL | Kind.AUTH if found.code in _OF_A_TOPIC:
@@ -206,12 +217,17 @@ class Diagnosis:
                 self._conditions.begin(_Topic(topic), text, warning=True)
             else:
                 self._conditions.end(_Topic(topic), f"dead-letter topic {topic} exists now")
+            if topic in sighting.denied:
+                text = f"dead-letter topic {topic} is not for this user: grant WRITE before a record has to go there"
+                self._conditions.begin(_Denied(topic), text, warning=True)
+            else:
+                self._conditions.end(_Denied(topic), f"dead-letter topic {topic} may be seen now")
         for topic in topics:
             if topic in sighting.missing:
                 text = f"topic {topic} does not exist: waiting until somebody creates it"
                 self._conditions.begin(_Topic(topic), text)
             else:
                 self._conditions.end(_Topic(topic), f"topic {topic} exists now")
-        for topic in sorted(sighting.denied):
+        for topic in sorted(sighting.denied.intersection(topics)):
             return classify("TOPIC_AUTHORIZATION_FAILED", f"topic {topic}: not authorized", Where.RECORD)
         return None

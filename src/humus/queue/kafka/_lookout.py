@@ -92,7 +92,7 @@ class _Question:
 
 
 class Lookout:
-    """Looks at `start`, whenever `look` is called, and every 5 minutes; every 10 s until nothing is missing.
+    """Looks at `start`, whenever `look` is called, and every 5 minutes; every 10 s until nothing is missing or denied.
 
     `report` is called on the lookout's thread for each answer; no answer, no `Sighting`: the consumer itself reports a
     broker that is away. The topics `also` looked for are no subscriptions, but are needed: they count as missing only.
@@ -177,7 +177,7 @@ class Lookout:
                 sighting = self._ask(admin)
                 if sighting is not None:
                     self._report(sighting)
-                if sighting is None or sighting.missing:
+                if sighting is None or sighting.missing or sighting.denied:
                     self._look_at = min(self._look_at, time.monotonic() + INTERVAL)
             reader.poll(0)  # its callbacks: tokens that are due, and what it reports
             self._wake.wait(max(0.0, min(_POLL_SECONDS, self._look_at - time.monotonic())))
@@ -196,7 +196,7 @@ class Lookout:
             error = "UNKNOWN_TOPIC_OR_PART" if described is None else _name(described.error)
             if error in _UNKNOWN:
                 missing.add(topic)
-            elif error in _DENIED and topic in self._topics:
+            elif error in _DENIED:
                 denied.add(topic)
         return Sighting(frozenset(missing), frozenset(denied), brokers)
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any, Final
 
 from humus.errors import BrokerError, HumusError, ProcessingFailed
@@ -55,6 +56,7 @@ from humus.queue.kafka._conditions import Conditions
 from humus.queue.kafka._diagnosis import Diagnosis
 from humus.queue.kafka._figures import Figures
 from humus.queue.kafka._flow import Flow
+from humus.queue.kafka._handshake import certificate_fault
 from humus.queue.kafka._letter_box import LetterBox
 from humus.queue.kafka._lookout import Blind, Lookout, Sighting, Started, Told
 from humus.queue.kafka._message import TopicPartition
@@ -391,11 +393,20 @@ class PollLoop:
         if found is None:
             return
         if found.kind in (Kind.FATAL, Kind.AUTH):
-            self._fail(found.exception())
+            self._fail(self._explained(found).exception())
         elif found.kind is Kind.UNKNOWN_TOPIC or tp is None:
             self._lookout.look()  # it tells which, and when that is over
         else:
             self._core.unreadable(tp, found.code, str(found), now)
+
+    def _explained(self, error: ClientError) -> ClientError:
+        """Find out what is wrong with a broker's certificate; the client ends, so a few seconds do not matter."""
+        tls = self._options.tls
+        if tls is None or not error.of_certificate:
+            return error
+        check_host = self._config.get("ssl.endpoint.identification.algorithm") != "none"
+        fault = certificate_fault(error.reason, tls, check_host=check_host)
+        return error if fault is None else replace(error, what_to_do=fault)
 
     def _sighted(self, sighting: Sighting | Told | Started | Blind, now: float) -> None:
         if isinstance(sighting, Blind):

@@ -83,7 +83,8 @@ class SASL:
         username: with a password.
         password: with a user name. Never shown.
         token: a plain function that returns an OAuth token and when it expires (seconds since the epoch). It is
-            called on the client's poll thread whenever a new token is due, so it must return within seconds.
+            called when a new token is due, one call at a time, on a thread of a client of the runtime, and must return
+            within seconds.
         token_endpoint: the provider's URL that gives out tokens.
         client_id: this application's name at the provider.
         client_secret: its secret. Never shown.
