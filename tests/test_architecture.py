@@ -52,7 +52,7 @@ FLOORS: Final = (
     ("_meters", "_client_meters"),
     ("_observer",),
     ("_telemetry",),
-    ("_diagnosis", "_tokens"),
+    ("_diagnosis", "_handshake", "_tokens"),
     ("_loop",),
     ("_runtime",),
     ("__init__",),

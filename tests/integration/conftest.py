@@ -8,8 +8,10 @@ import pytest
 
 from humus.queue.kafka import Runtime, Subscription
 from tests.integration import service
+from tests.kafka import secure
 from tests.kafka.access import VARIABLE, Kafka
 from tests.kafka.cluster import Cluster
+from tests.kafka.secure import SecureKafka
 
 
 class MakeRuntime(Protocol):
@@ -60,3 +62,12 @@ def breakable() -> Iterator[Kafka]:
         pytest.skip(f"needs a broker of the run's own, and {VARIABLE} names yours")
     with Cluster(1) as cluster:
         yield Kafka(cluster.bootstrap, cluster)
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """One more broker, with listeners for certificates, passwords and tokens."""
+    if os.environ.get(VARIABLE):
+        pytest.skip(f"needs a broker of the run's own, and {VARIABLE} names yours")
+    with secure.secure_kafka(tmp_path_factory.mktemp("certificates")) as started:
+        yield started

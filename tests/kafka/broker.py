@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.kafka import processes
 from tests.kafka.distribution import HERE, Distribution, java
-from tests.kafka.properties import PASSWORD, USER, Place, server_properties
+from tests.kafka.properties import PASSWORD, USER, Listener, Place, server_properties
 
 __all__ = ["Broker", "BrokerDied"]
 
@@ -47,14 +47,17 @@ class Broker:
         heap_mb: int,
         *,
         long: bool = False,
+        listeners: Sequence[Listener] = (),
+        options: Sequence[str] = (),
     ) -> None:
         self.place = place
-        self._options = () if long else _SHORT_LIVED
+        self._options = (*options, *(() if long else _SHORT_LIVED))
         self.heap_mb = heap_mb
         self._distribution = distribution
         self._folder = processes.make_folder(f"humus-kafka-{place.node}-")
         self._config = self._folder / "server.properties"
-        self._config.write_text(server_properties(place, places, self._folder, distribution.keystore), "utf-8")
+        properties = server_properties(place, places, self._folder, distribution.keystore, listeners)
+        self._config.write_text(properties, "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         self._log_seen_from = 0
 

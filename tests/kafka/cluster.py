@@ -3,14 +3,16 @@
 import base64
 import socket
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from tests.kafka.broker import Broker, BrokerDied
 from tests.kafka.distribution import Distribution, distribution
-from tests.kafka.properties import HOST, Place
+from tests.kafka.properties import HOST, Listener, Place
 
 __all__ = ["Cluster"]
 
@@ -24,7 +26,8 @@ _PORTS = 6
 class Cluster:
     """A cluster of `size` brokers on 127.0.0.1, each a controller as well; a context manager.
 
-    Those that are to live for `long` are compiled well, which takes the first minutes.
+    Those that are to live for `long` are compiled well, which takes the first minutes. `listeners` come on top of those
+    that each broker has; `options` are the Java machine's.
 
     Raises:
         KafkaUnavailable: Java or Maven is missing (on construction).
@@ -33,9 +36,13 @@ class Cluster:
 
     brokers: tuple[Broker, ...]
 
-    def __init__(self, size: int, *, long: bool = False) -> None:
+    def __init__(
+        self, size: int, *, long: bool = False, listeners: Sequence[Listener] = (), options: Sequence[str] = ()
+    ) -> None:
         self.size = size
         self._long = long
+        self._listeners = listeners
+        self._options = options
         self.distribution: Distribution = distribution()
         self.brokers = ()
         self._reserved = ExitStack()
@@ -81,6 +88,10 @@ class Cluster:
         """The addresses of the proxied listener: nobody is there but a test's `Proxy`."""
         return ",".join(broker.place.address(broker.place.proxied) for broker in self.brokers)
 
+    def at(self, listener: str) -> str:
+        """Return the addresses of one of the further listeners."""
+        return ",".join(broker.place.address(broker.place.more[listener]) for broker in self.brokers)
+
     def broker(self, node: int) -> Broker:
         """Return the broker with that number, as `Admin.leader` gives it."""
         return next(broker for broker in self.brokers if broker.place.node == node)
@@ -98,21 +109,31 @@ class Cluster:
         self._reserved.close()
 
     def _start(self) -> None:
-        places = _free_places(self.size)
+        places = _free_places(self.size, [listener.name for listener in self._listeners])
         for place in places:
             _reserve(place.proxied, self._reserved)
         heap_mb = _HEAP_MB.get(self.size, _HEAP_MB_OF_MANY)
-        self.brokers = tuple(Broker(place, places, self.distribution, heap_mb, long=self._long) for place in places)
+        self.brokers = tuple(
+            Broker(
+                *(place, places, self.distribution, heap_mb),
+                long=self._long,
+                listeners=self._listeners,
+                options=self._options,
+            )
+            for place in places
+        )
         with ThreadPoolExecutor(self.size) as side_by_side:
             list(side_by_side.map(lambda broker: broker.launch(self._cluster_id), self.brokers))
         for broker in self.brokers:
             broker.wait_started()
 
 
-def _free_places(size: int) -> tuple[Place, ...]:
+def _free_places(size: int, more: Sequence[str]) -> tuple[Place, ...]:
     with ExitStack() as all_open:
-        ports = [_free_port(all_open) for _ in range(_PORTS * size)]
-    return tuple(Place(node + 1, *ports[_PORTS * node : _PORTS * (node + 1)]) for node in range(size))
+        ports = iter([_free_port(all_open) for _ in range((_PORTS + len(more)) * size)])
+    return tuple(
+        Place(node + 1, *islice(ports, _PORTS), more={name: next(ports) for name in more}) for node in range(size)
+    )
 
 
 def _free_port(stack: ExitStack) -> int:

@@ -1,12 +1,13 @@
 """How a test broker is configured: one function from the places in a cluster to a `server.properties`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tests.kafka.distribution import KEYSTORE_PASSWORD
 
-__all__ = ["HOST", "PASSWORD", "USER", "Place", "server_properties"]
+__all__ = ["HOST", "PASSWORD", "USER", "Listener", "Place", "server_properties"]
 
 HOST = "127.0.0.1"
 
@@ -18,11 +19,20 @@ _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """One more listener of each broker of a cluster; `settings` are those of `listener.name.{name}.`"""
+
+    name: str
+    protocol: Literal["SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """One broker's place in its cluster: its number (from 1) and its ports on 127.0.0.1.
 
     Clients of the proxied listener are told to come to the port `proxied`, where nobody is unless a test puts a proxy
-    there; the broker itself listens `behind` it.
+    there; the broker itself listens `behind` it. `more` are the ports of further listeners, by name.
     """
 
     node: int
@@ -32,6 +42,7 @@ class Place:
     controller: int
     behind: int
     proxied: int
+    more: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
     def address(self, port: int) -> str:
         """Return `host:port` of one of the ports."""
@@ -74,7 +85,9 @@ _REPLICATION = {
 }
 
 
-def server_properties(place: Place, places: Sequence[Place], folder: Path, keystore: Path) -> str:
+def server_properties(
+    place: Place, places: Sequence[Place], folder: Path, keystore: Path, more: Sequence[Listener] = ()
+) -> str:
     """Return the `server.properties` of the broker at `place` in the cluster of `places`; `folder` is for its data."""
     replicas = str(len(places))
     # By name, where the broker listens and where it tells its clients to come.
@@ -83,6 +96,7 @@ def server_properties(place: Place, places: Sequence[Place], folder: Path, keyst
         "SASL": (place.sasl, place.sasl),
         "TLS": (place.tls, place.tls),
         "PROXIED": (place.behind, place.proxied),
+        **{name: (port, port) for name, port in place.more.items()},
     }
     listen, told = (
         [f"{name}://{place.address(ports[which])}" for name, ports in listeners.items()] for which in (0, 1)
@@ -95,6 +109,7 @@ def server_properties(place: Place, places: Sequence[Place], folder: Path, keyst
         "advertised.listeners": ",".join(told),
         "listener.security.protocol.map": ",".join(
             ["PLAIN:PLAINTEXT", "CONTROLLER:PLAINTEXT", "SASL:SASL_PLAINTEXT", "TLS:SSL", "PROXIED:PLAINTEXT"]
+            + [f"{one.name}:{one.protocol}" for one in more]
         ),
         "inter.broker.listener.name": "PLAIN",
         "controller.listener.names": "CONTROLLER",
@@ -117,6 +132,7 @@ def server_properties(place: Place, places: Sequence[Place], folder: Path, keyst
         "listener.name.tls.ssl.keystore.location": str(keystore),
         "listener.name.tls.ssl.keystore.password": KEYSTORE_PASSWORD,
         "listener.name.tls.ssl.keystore.type": "PKCS12",
+        **{f"listener.name.{one.name.lower()}.{key}": value for one in more for key, value in one.settings.items()},
         **_SPEED,
         **_SIZE,
         **(_REPLICATION if len(places) > 1 else {}),

@@ -93,6 +93,10 @@ def test_reason_decides_where_the_code_cannot(code: str, reason: str, kind: Kind
     [
         ("_AUTHENTICATION", "SASL SCRAM mechanism handshake failed: Broker: Unsupported SASL mechanism", "mechanism"),
         ("_AUTHENTICATION", "handshake failed: Broker: Request not valid in current SASL state", "takes no sasl"),
+        ("_AUTHENTICATION", 'SASL authentication error: {"status":"invalid_token"} (after 3ms)', "the token function"),
+        ("_AUTHENTICATION", "OAUTHBEARER token: unable to get local issuer certificate", "https.ca.location"),
+        ("_TRANSPORT", "tlsv13 alert certificate required: SSL alert number 116", "cert_file"),
+        ("_SSL", "ssl/tls alert handshake failure: SSL alert number 40", "version of TLS"),
         ("TOPIC_AUTHORIZATION_FAILED", "Subscribed topic not available: orders", "grant"),
         ("GROUP_AUTHORIZATION_FAILED", "FindCoordinator response error: Group authorization failed.", "group_id"),
         ("INVALID_SESSION_TIMEOUT", "JoinGroup failed", "group.min.session.timeout.ms"),
@@ -172,3 +176,17 @@ def test_refused_config_shows_no_secret() -> None:
     """Whatever the client says, a password of the configuration is not in the message."""
     error = refused_config("cannot use hunter2\n", {"sasl.password": "hunter2", "client.id": "use"})
     assert error.faults == ("the Kafka client refuses its configuration: cannot use ***",)
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("ssl.key.location failed: error:0A080009:SSL routines::PEM lib", "tls.key_password does not open it"),
+        ("ssl.key.location failed: x509 certificate routines::key values mismatch", "not the key of tls.cert_file"),
+        ("ssl.certificate.location failed: error:0A080009", "tls.cert_file holds no certificate"),
+        ("ssl.ca.location failed: no certificate or crl found", "tls.ca_file holds no certificate"),
+    ],
+)
+def test_refused_files_are_named_as_the_option_is(reason: str, says: str) -> None:
+    """A file that the client cannot use is named as the user knows it."""
+    assert says in str(refused_config(f"Failed to create consumer: {reason}", {}))

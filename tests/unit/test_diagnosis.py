@@ -149,3 +149,44 @@ def test_one_silent_broker_of_several_is_a_problem_only_while_no_other_answers()
     assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (0, 1)
     diagnosis.statistics(json.dumps({"brokers": names}))
     assert (len(diagnosis.texts()), len(diagnosis.warnings())) == (1, 0)
+
+
+def test_a_dead_letter_topic_that_is_not_ours_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """D70: a dead-letter topic that may not be seen can't be written to: a warning before a record has to go there."""
+    caplog.set_level(logging.INFO)
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    for denied in ({"dead"}, {"dead"}, set[str]()):
+        error = diagnosis.sighted(Sighting(frozenset(), frozenset(denied), 1), ["orders"], ["dead"])
+        assert error is None
+        assert diagnosis.texts() == []
+        assert len(diagnosis.warnings()) == len(denied)
+    assert caplog.messages == [
+        "dead-letter topic dead is not for this user: grant WRITE before a record has to go there",
+        "dead-letter topic dead may be seen now",
+    ]
+    refused = diagnosis.sighted(Sighting(frozenset(), frozenset({"dead", "orders"}), 1), ["orders"], ["dead"])
+    assert refused is not None
+    assert refused.reason == "topic orders: not authorized"
+
+
+class Refused(Away):
+    """The client's error of credentials that a broker does not take."""
+
+    def name(self) -> str:
+        """Return the client's code."""
+        return "_AUTHENTICATION"
+
+    def str(self) -> str:
+        """Return the client's words."""
+        return f"{self._broker}: SASL authentication error: Invalid username or password"
+
+
+def test_credentials_that_were_accepted_before() -> None:
+    """D70: refused at first they end the runtime; refused later they are a problem that says what may have changed."""
+    diagnosis = Diagnosis(Conditions(logging.getLogger("test")))
+    assert diagnosis.trouble(Refused("b1:9092/1"), Where.CALLBACK) is not None
+    diagnosis.works(joined=True)
+    assert diagnosis.trouble(Refused("b1:9092/1"), Where.CALLBACK) is None
+    (problem,) = diagnosis.texts()
+    assert "they were accepted before" in problem
+    assert "has changed or expired" in problem

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from humus.errors import ConfigError
-from humus.queue.kafka._client_config import client_config
+from humus.queue.kafka._client_config import client_config, connection_config
 from humus.queue.kafka._client_errors import refused_config
 from humus.queue.kafka._message import Message
 from humus.queue.kafka._options import (
@@ -28,11 +29,12 @@ from humus.queue.kafka._options import (
 from humus.queue.kafka._owned_keys import owner_of
 from humus.queue.kafka._retry import Retry, skip
 from humus.queue.kafka._runtime import Runtime
-from humus.queue.kafka._security import SASL, TLS
+from humus.queue.kafka._security import SASL, TLS, security_config
 from humus.queue.kafka._settings import Settings, runtime_arguments
 from humus.queue.kafka._subscription import Semantic, at_least_once, at_most_once
 
 _HIDDEN = "hunter2"
+_PROVIDER = "https://provider/token"
 _MIB = 1024 * 1024
 
 
@@ -253,6 +255,31 @@ def test_security_keys_are_refused_beside_the_options_that_set_them() -> None:
     assert [re.findall(r"'(.*?)'", fault)[0] for fault in faults] == keys
     assert _options(**secure, librdkafka={"ssl.cipher.suites": "x"}).librdkafka == {"ssl.cipher.suites": "x"}
     assert _options(librdkafka=dict.fromkeys(keys, "x")).librdkafka == dict.fromkeys(keys, "x")
+
+
+def test_other_clients_of_the_runtime_connect_as_the_consumer_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every key of TLS and SASL goes to them too, whoever set it; what is of consuming does not."""
+    pem = tmp_path / "some.pem"
+    pem.write_text("not read here")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    tls = TLS(ca_file=pem, cert_file=pem, key_file=pem, key_password=_HIDDEN, verify=False)
+    sasl = SASL(mechanism="OAUTHBEARER", token_endpoint=_PROVIDER, client_id="me", client_secret=_HIDDEN, scope="k")
+    own = {"enable.sasl.oauthbearer.unsecure.jwt": "x", "ssl.cipher.suites": "x", "socket.keepalive.enable": True}
+    connection = connection_config(client_config(_options(tls=tls, sasl=sasl, librdkafka=own)))
+    assert security_config(tls, sasl).items() <= connection.items()
+    assert own.items() <= connection.items()
+    assert connection["https.ca.location"] == str(pem)
+    assert not connection.keys() & {"group.id", "enable.auto.commit", "session.timeout.ms"}
+
+
+@pytest.mark.parametrize("key", ["https.ca.location", "https.ca.pem"])
+def test_authorities_of_a_provider_are_the_users_to_name(key: str) -> None:
+    """Without a word of the user's they are those that Python trusts."""
+    sasl = SASL(mechanism="OAUTHBEARER", token_endpoint=_PROVIDER, client_id="me", client_secret=_HIDDEN)
+    config = client_config(_options(sasl=sasl, librdkafka={key: "x"}))
+    assert {name: value for name, value in config.items() if name.startswith("https.")} == {key: "x"}
 
 
 @pytest.mark.parametrize(

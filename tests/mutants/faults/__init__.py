@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.mutants.faults import commits, failures, flow, rebalances
+from tests.mutants.faults import commits, failures, flow, rebalances, security
 from tests.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS"]
@@ -12,4 +12,5 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *rebalances.MUTANTS,
     *failures.MUTANTS,
     *flow.MUTANTS,
+    *security.MUTANTS,
 )

@@ -50,7 +50,8 @@ def _context(tls: TLS) -> ssl.SSLContext:
         context = ssl.create_default_context()
     else:
         path = os.fspath(tls.ca_file)
-        context = ssl.create_default_context(**{"capath" if Path(path).is_dir() else "cafile": path})
+        folder = Path(path).is_dir()
+        context = ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the client does not ask for as much
     return context
 
