@@ -140,6 +140,29 @@ def test_check_and_schema_show_no_secret(service: Path) -> None:
         assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("app", [(), ("--app", "app.py")])
+def test_show_shows_nothing_out_of_a_file(service: Path, app: tuple[str, ...]) -> None:
+    """What `${file:...}` stands for is masked whatever its key is called, and in the middle of a value as well."""
+    (service / "password").write_text("swordfish\n")
+    (service / "number").write_text("417\n")
+    secret, number = "${file:password}", "${file:number}"
+    config = CONFIG.replace('password: "${SECRET}"', f'password: "{secret}"').replace(
+        "group_id: orders", f"group_id: {secret}"
+    )
+    config = config.replace("retries: 4", f"retries: '{number}', url: 'x?{secret}&b'").replace(
+        'url: "https://me:hunter2@example.com/x?a=1", ', ""
+    )
+    write(service, "config.yaml", config)
+    done = script(service, "config", "show", "config.yaml", *app)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert not [text for text in ("swordfish", "417", SECRET) if text in done.stdout + done.stderr]
+    shown = yaml.safe_load(done.stdout)
+    assert shown["kafka"]["group_id"] == MASK
+    assert shown["api"]["retries"] == MASK
+    if app:
+        assert shown["api"]["url"] == f"x?{MASK}&b"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

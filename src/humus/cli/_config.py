@@ -66,13 +66,15 @@ def check(files: Files, app: AppOption = None, as_json: Json = False) -> None:
 def show(files: Files, app: AppOption = None, as_json: Json = False) -> None:
     """Show the effective configuration: files merged, references and overrides applied, defaults filled in.
 
-    Secrets are masked: what is typed as pydantic's SecretStr, and whatever looks like one. Times are in seconds, sizes
-    in bytes. Without --app the service's own values are masked altogether.
+    Secrets are masked: what is typed as pydantic's SecretStr, what comes out of a ${file:PATH}, and whatever looks like
+    one. Times are in seconds, sizes in bytes. Without --app the service's own values are masked altogether.
     """
-    from humus.cli._masked import masked  # noqa: PLC0415 - brings the client
+    from humus.cli._masked import masked, without  # noqa: PLC0415 - brings the client
+    from humus.config import yaml_source  # noqa: PLC0415
+    from humus.config._load import values_of_files  # noqa: PLC0415
 
     config = _load(files, app)
-    shown = _own_first(masked(config))
+    shown = _own_first(without(masked(config), values_of_files(yaml_source(*files))))
     if as_json:
         print_json(shown)
     else:

@@ -2,7 +2,7 @@
 
 What counts as a secret: pydantic's secret types; fields that are kept out of their `repr`; keys whose name says so;
 all of a client's `sasl.` keys; and inside of text the user part of a URL, `password=...` and the like, and private
-keys. It rather hides too much.
+keys. What came out of a file is one too, which only the file's tree knows (`without`). It rather hides too much.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from humus.queue.kafka._retry import FailurePolicy
 
-__all__ = ["MASK", "hidden", "masked"]
+__all__ = ["MASK", "hidden", "masked", "without"]
 
 MASK: Final = "***"
 
@@ -87,6 +87,22 @@ def hidden(value: Any) -> Any:
     if isinstance(value, list):
         return [hidden(one) for one in value]
     return value if value is None or isinstance(value, bool) else MASK
+
+
+def without(shown: Any, texts: AbstractSet[str]) -> Any:
+    """Return what `masked` made without these texts, wherever they stand in a value."""
+    match shown:
+        case Mapping():
+            return {key: without(one, texts) for key, one in shown.items()}
+        case list():
+            return [without(one, texts) for one in shown]
+        case str():
+            for text in sorted(texts, key=len, reverse=True):
+                shown = shown.replace(text, MASK)
+            return shown
+        case int() | float() if not isinstance(shown, bool) and str(shown) in texts:
+            return MASK
+    return shown
 
 
 def _of_model(model: BaseModel) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TypeVar
 from humus.config._environment import override
 from humus.config._model import Config
 from humus.config._source import Source
-from humus.config._tree import Fault
+from humus.config._tree import Fault, Leaf, walk
 from humus.config._validate import validate
 from humus.errors import ConfigError
 
-__all__ = ["load"]
+__all__ = ["load", "values_of_files"]
 
 C = TypeVar("C", bound=Config)
 
@@ -39,6 +39,13 @@ def load(source: Source, config_type: type[C], environ: Mapping[str, str] | None
     if faults or isinstance(result, list):
         raise ConfigError(map(str, _in_order(faults)))
     return result
+
+
+def values_of_files(source: Source, environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return what `${file:...}` stands for anywhere in a source: to be hidden where its values are shown."""
+    root, _ = source.read(os.environ if environ is None else environ)
+    leaves = (node for _, node in walk(root) if isinstance(node, Leaf)) if root is not None else ()
+    return frozenset(value for leaf in leaves for value in leaf.from_files)
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:

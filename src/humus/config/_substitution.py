@@ -22,32 +22,31 @@ _REFERENCE = re.compile(
 
 
 class Substituted(NamedTuple):
-    """A scalar's text with the values put in, how many there were, and what was wrong with them.
-
-    `files`: how many of them came out of files.
-    """
+    """A scalar's text with the values put in, how many there were, what was wrong with them, those out of files."""
 
     text: str
     references: int
     faults: tuple[str, ...]
-    files: int = 0
+    from_files: tuple[str, ...] = ()
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> Substituted:
     """Put the values of the environment and of files into one scalar."""
     faults: list[str] = []
-    references = files = 0
+    from_files: list[str] = []
+    references = 0
 
     def value(found: re.Match[str]) -> str:
-        nonlocal references, files
+        nonlocal references
         references += 1
         name, default = found["name"], found["default"]
         if found["file"] is not None:
-            files += 1
             try:
-                return read_value(found["file"])
+                from_files.append(read_value(found["file"]))
             except BadFile as error:
                 faults.append(str(error))
+            else:
+                return from_files[-1]
         elif name is None:
             faults.append("not a valid reference: write ${NAME}, ${NAME:-default} or ${file:PATH}, and $$ for a dollar")
         elif name not in environ and default is None:
@@ -60,7 +59,7 @@ def substitute(text: str, environ: Mapping[str, str]) -> Substituted:
 
     # Split first: a dollar that came out of `$$` never starts a reference.
     pieces = [_REFERENCE.sub(value, piece) for piece in text.split("$$")]
-    return Substituted("$".join(pieces), references, tuple(faults), files)
+    return Substituted("$".join(pieces), references, tuple(faults), tuple(from_files))
 
 
 def is_text(value: str) -> bool:

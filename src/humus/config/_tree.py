@@ -41,12 +41,14 @@ class Leaf:
 
     A value out of the environment or a file has a second reading, `other`: the text where `value` is what YAML's types
     make of it, or the other way round. Only the model knows which one it wants. `broken`: the fault is known already.
+    `from_files`: what of it came out of files, and so is not to be shown.
     """
 
     place: Place
     value: PlainScalar
     other: PlainScalar
     broken: bool = False
+    from_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,18 +126,19 @@ class _Builder:
         if node.tag not in {_IMPLICIT, _MERGE, _STR} | _TYPED:
             return self._unknown_tag(place, path)
         text: str = node.value
-        references = files = 0
+        references = 0
+        from_files: tuple[str, ...] = ()
         if self._environ is not None and "$" in text:
-            text, references, faults, files = substitute(text, self._environ)
+            text, references, faults, from_files = substitute(text, self._environ)
             for fault in faults:
                 self._fault(place, path, fault)
             if faults:
                 return Leaf(place, None, None, broken=True)
         typed = core_value(text)
         # What a file holds is a text first, such as the password `null`; a number only where the model wants one.
-        value = text if files or node.tag in {_STR, _MERGE} else typed
+        value = text if from_files or node.tag in {_STR, _MERGE} else typed
         other = value if not references else typed if value is text else text
-        return Leaf(place, value, other)
+        return Leaf(place, value, other, from_files=from_files)
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self._source, None if self._environ is None else node.start_mark.line + 1)
