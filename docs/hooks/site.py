@@ -18,6 +18,7 @@ OUTSIDE = (
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "bench/results/*.md",
     "bench/results/*.svg",
     "deploy/README.md",
