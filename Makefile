@@ -17,7 +17,7 @@ JOBS ?= 2
 SEEDS ?= 100000
 START ?= 0
 
-.PHONY: help demo test check docs simulate bench chaos mutants clean lock
+.PHONY: help demo test check docs simulate bench chaos mutants dist clean lock
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: $(VENV)/.dev ## measure against the bare client and other runtimes, on a 
 chaos: $(VENV)/.dev ## three chained groups on three brokers, while members and brokers come, go, die and freeze
 	@$(PY) -m tests.kafka.distribution
 	@$(PY) -m tests.chaos $(ARGS)
+
+dist: $(VENV)/.dev ## wheel and sdist of the last commit, built twice, tried in clean environments; ARGS=--help says more
+	@$(PY) -m tests.release $(ARGS)
 
 clean: ## remove the virtual environment and all that tools left here
 	@rm -rf $(VENV) $(DOCS_VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
