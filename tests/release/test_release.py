@@ -74,7 +74,8 @@ def test_the_sdist_has_what_a_build_needs(packages: dict[str, Path]) -> None:
     with tarfile.open(packages["sdist"]) as sdist:
         top = {name.split("/")[1] for name in sdist.getnames()}
         owners = {(member.uid, member.gid, member.uname, member.gname) for member in sdist}
-    assert top == {"src", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "PKG-INFO", ".gitignore"}
+    pages = {"README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"}
+    assert top == {"src", "pyproject.toml", "PKG-INFO", ".gitignore", *pages}
     assert owners == {(0, 0, "", "")}
 
 
