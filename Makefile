@@ -27,7 +27,7 @@ demo: $(VENV)/.demo ## stream a year of flights through a service, on an embedde
 
 test: $(VENV)/.dev $(VENV)/.demo ## run all tests, those on a real Apache Kafka too; ARGS="-k name" runs some
 	@[ -n "$${HUMUS_TEST_KAFKA:-}" ] || $(PY) -m tests.kafka.distribution
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.demo ## lint, format and types: ruff, mypy, pyright
 	@$(VENV)/bin/ruff check --quiet

@@ -40,16 +40,20 @@ async def test_one_fetch_at_a_time(kafka_cluster: Kafka, protocol: Protocol) -> 
     def unpaused() -> list[int]:
         return [at.partition for at in member.status().partitions if at.state != "paused"]
 
+    async def produce_everywhere() -> None:
+        everywhere = (Record(b"x", partition=at) for at in range(_PARTITIONS))
+        await asyncio.to_thread(kafka_cluster.records.produce, name, *everywhere)
+
     async def load() -> None:
         """Every partition has something to be fetched at any time."""
         while not enough.is_set():
-            everywhere = (Record(b"x", partition=at) for at in range(_PARTITIONS))
-            await asyncio.to_thread(kafka_cluster.records.produce, name, *everywhere)
+            await produce_everywhere()
 
     enough = asyncio.Event()
     async with running(member):
         await eventually(lambda: len(member.status().partitions), lambda count: count == _PARTITIONS)
         await eventually(unpaused, lambda partitions: len(partitions) == 1)  # the brokers are counted
+        await produce_everywhere()  # the producer has found all leaders: no turn is cut short for want of records
         arrivals.clear()
         loading, start = asyncio.create_task(load()), clock()
         seen: list[int] = []

@@ -140,7 +140,7 @@ def test_figures_are_found_before_last_words() -> None:
 
 def test_who_dies_is_told_with_its_last_line() -> None:
     """A candidate that dies has failed, and the last line that it wrote says of what."""
-    found = run("import sys; print('{\"msgs_per_s\": 5.0}'); sys.exit('no such topic')")
+    found = run("import sys; print('{\"msgs_per_s\": 5.0}', flush=True); sys.exit('no such topic')")
     assert (found.figures, found.fault) == (None, "exit code 1: no such topic")
 
 
@@ -358,7 +358,7 @@ def test_an_install_that_fails_is_not_available(monkeypatch: pytest.MonkeyPatch,
 def test_a_step_tells_its_last_line() -> None:
     """A step that fails is told with what it did and its last line."""
     with pytest.raises(NotAvailable, match="installing it failed: no network"):
-        environments.run([sys.executable, "-c", "import sys; print('x'); sys.exit('no network\\n')"], "installing it")
+        environments.run([sys.executable, "-c", "import sys; print('x', flush=True); sys.exit('no network\\n')"], "installing it")
 
 
 def test_a_command_has_the_order_before_its_words() -> None:
