@@ -358,7 +358,9 @@ def test_an_install_that_fails_is_not_available(monkeypatch: pytest.MonkeyPatch,
 def test_a_step_tells_its_last_line() -> None:
     """A step that fails is told with what it did and its last line."""
     with pytest.raises(NotAvailable, match="installing it failed: no network"):
-        environments.run([sys.executable, "-c", "import sys; print('x', flush=True); sys.exit('no network\\n')"], "installing it")
+        environments.run(
+            [sys.executable, "-c", "import sys; print('x', flush=True); sys.exit('no network\\n')"], "installing it"
+        )
 
 
 def test_a_command_has_the_order_before_its_words() -> None:
