@@ -7,7 +7,9 @@ import typer
 from humus._version import __version__
 from humus.cli import _config, _new, _status
 from humus.cli._commands import SETTINGS, Commands, examples, listing
+from humus.cli._dlq_commands import dlq
 from humus.cli._exit import EXIT_CODES, ExitCode
+from humus.cli._group_commands import LAG_EXAMPLES, lag, offsets
 from humus.cli._output import out
 
 __all__ = ["make_app"]
@@ -28,6 +30,9 @@ def make_app() -> typer.Typer:
     app.command("new", epilog=_new.EXAMPLES)(_new.new)
     app.command("status", epilog=_status.EXAMPLES)(_status.status)
     app.add_typer(_config.commands, name="config")
+    app.command("lag", epilog=LAG_EXAMPLES)(lag)
+    app.add_typer(offsets, name="offsets")
+    app.add_typer(dlq, name="dlq")
     # From here on a line each: app.command("name", epilog=examples(...))(function), app.add_typer(GROUP, name="name").
     return app
 
