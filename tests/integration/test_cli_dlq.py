@@ -283,3 +283,18 @@ def test_of_two_replays_the_later_one_takes_over(
     assert "another replay with the group" in log.read_text()
     assert second["sent"] > 0
     assert values(committed_in(kafka, source, 2)) == Counter({b"v%d" % at: 1 for at in range(many)})
+
+
+def test_what_another_replay_did_since_the_plan_counts(
+    kafka: Kafka, produce: Produce, source: str, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the plan and its beginning somebody else replays some: they are not sent again."""
+    produce(dead, *(letter(source, at, dead=at % 2) for at in range(10)))
+    replay = ("dlq", "replay", dead, "-b", kafka.bootstrap, "--execute")
+
+    def replay_some(*_plan: object) -> None:
+        assert humus_json(*replay, "--limit", 4)["sent"] == 4
+
+    monkeypatch.setattr("humus.cli._dlq.print_plan", replay_some)
+    assert "replayed and confirmed: 6 letters" in humus(*replay).stdout
+    assert values(committed_in(kafka, source, 2)) == Counter({b"v%d" % at: 1 for at in range(10)})
