@@ -137,7 +137,7 @@ class Outbox:
             return
 
     def _serve(self, act: Callable[[float], int], seconds: float) -> int:
-        """Let the client call back. Once it has given up for good this raises its error itself, which is no exception.
+        """Let the client call back. Once it has given up for good, `poll` raises its error itself, `flush` may wrap it.
 
         Raises:
             BrokerError: it has, because another replay took over, or for want of a right.
@@ -146,6 +146,8 @@ class Outbox:
             return act(seconds)
         except KafkaError as error:  # type: ignore[misc, unused-ignore]
             raise self._told("go on with this replay", error, self._topic) from None
+        except KafkaException as wrapped:
+            raise self._told("go on with this replay", wrapped.args[0], self._topic) from None
 
     def _flush(self, doing: str) -> None:
         deadline = time.monotonic() + _CONFIRM_WITHIN
