@@ -14,7 +14,7 @@ from humus.queue.kafka import SASL, TLS, Message, Reject, Runtime, at_least_once
 from tests.integration.conftest import defaults
 from tests.integration.dead_letters import letters_in
 from tests.integration.service import eventually, partitions, running
-from tests.kafka.admin import AclOperation
+from tests.kafka.admin import AclOperation, ResourceType
 from tests.kafka.certificates import Certificate
 from tests.kafka.provider import unsecured_token
 from tests.kafka.secure import CLIENT_SECRET, KEY_PASSWORD, ORDERS, ORDERS_PASSWORD, SECRETS, TOKEN_SECRET, SecureKafka
@@ -239,6 +239,7 @@ async def test_a_dead_letter_topic_that_may_not_be_written(
     """
 
     def prepare() -> tuple[str, str, str]:
+        secure_kafka.kafka.admin.take_back(ORDERS, ResourceType.TOPIC, WRITE)  # which other tests have granted
         if elsewhere:
             secure_kafka.topic(WRITE)
         found = secure_kafka.topic(READ), secure_kafka.topic(*([DESCRIBE] if elsewhere else [])), secure_kafka.group()

@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -148,6 +149,14 @@ class Admin:
             for operation in operations
         ]
         for future in self._client.create_acls(bindings).values():
+            future.result(_WITHIN)
+
+    def take_back(self, user: str, kind: ResourceType, operation: AclOperation) -> None:
+        """Take an operation back that a user was granted on topics or groups, on all of them."""
+        every: Any = None  # as the client's documentation says; its types do not
+        who, pattern = f"User:{user}", ResourcePatternType.ANY
+        granted = AclBindingFilter(kind, every, pattern, who, every, operation, AclPermissionType.ALLOW)
+        for future in self._client.delete_acls([granted]).values():
             future.result(_WITHIN)
 
     def _leaders(self, topic: str) -> dict[int, int]:

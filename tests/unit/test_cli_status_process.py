@@ -176,8 +176,10 @@ def read_until(master: int, text: str) -> str:
     """Read from a terminal until a text is there."""
     seen = ""
     deadline = time.monotonic() + 30
+    ready = select.poll()  # `select.select` takes no descriptor above 1023
+    ready.register(master, select.POLLIN)
     while text not in seen:
         assert time.monotonic() < deadline, seen
-        if select.select([master], [], [], 1)[0]:
+        if ready.poll(1000):
             seen += os.read(master, 65536).decode("utf-8", "replace")
     return seen
