@@ -54,6 +54,7 @@ async def test_one_fetch_at_a_time(kafka_cluster: Kafka, protocol: Protocol) -> 
         await eventually(lambda: len(member.status().partitions), lambda count: count == _PARTITIONS)
         await eventually(unpaused, lambda partitions: len(partitions) == 1)  # the brokers are counted
         await produce_everywhere()  # the producer has found all leaders: no turn is cut short for want of records
+        await eventually(lambda: all(recorder.handled[at] for at in range(_PARTITIONS)))  # each has begun
         arrivals.clear()
         loading, start = asyncio.create_task(load()), clock()
         seen: list[int] = []
