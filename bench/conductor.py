@@ -1,20 +1,17 @@
 """Runs the candidates round by round, one after the other, and writes what they measured."""
 
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from tests.kafka.access import VARIABLE
 from tests.kafka.broker import BrokerDied
-from tests.kafka.cluster import Cluster
 from tests.kafka.distribution import KafkaUnavailable
 
 from bench import machine, report
+from bench.broker import broker, say
 from bench.child import Outcome
 from bench.instruments import MeasurementFailed
 from bench.machine import Noise
@@ -36,7 +33,7 @@ def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folde
     """Measure, print the tables, write the results; return the exit code."""
     failed = False
     try:
-        with _kafka() as brokers:
+        with broker() as brokers:
             for mode in modes:
                 candidates = mode.chosen(only)
                 try:
@@ -44,9 +41,9 @@ def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folde
                         failed |= _measure(mode, candidates, amounts, brokers, folder)
                 except _OF_THIS_ALONE as error:  # its topic could not be made: the other modes go on
                     failed = True
-                    _say(f"error: {mode.name}: {error}")
+                    say(f"error: {mode.name}: {error}")
     except (KafkaUnavailable, BrokerDied) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return EXIT_NO_KAFKA
     return EXIT_FAILED if failed else EXIT_WELL
 
@@ -54,34 +51,23 @@ def measure(modes: Sequence[Mode], only: frozenset[str], amounts: Amounts, folde
 def keep_topic(amounts: Amounts) -> int:
     """Make the topic of the throughput mode and keep it until interrupted; return the exit code."""
     try:
-        with _kafka() as brokers:
+        with broker() as brokers:
             topic = _prepare(MODES["throughput"], brokers, amounts)
-            _say("run a candidate, by itself or under a profiler, with")
-            _say(f"  {sys.executable} -m bench --brokers {brokers} --topic {topic} --candidate NAME")
-            _say("Ctrl-C ends it")
+            say("run a candidate, by itself or under a profiler, with")
+            say(f"  {sys.executable} -m bench --brokers {brokers} --topic {topic} --candidate NAME")
+            say("Ctrl-C ends it")
             while True:
                 time.sleep(3600)
     except (KafkaUnavailable, BrokerDied) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return EXIT_NO_KAFKA
-
-
-@contextmanager
-def _kafka() -> Iterator[str]:
-    given = os.environ.get(VARIABLE)
-    if given:
-        yield given
-        return
-    _say("starting Apache Kafka ...")
-    with Cluster(1) as cluster:
-        yield cluster.bootstrap
 
 
 def _prepare(mode: Mode, brokers: str, amounts: Amounts) -> str:
     began = time.monotonic()
     topic = mode.prepare(brokers, amounts)
     if topic:
-        _say(f"{mode.name}: topic {topic} filled in {time.monotonic() - began:.1f} s")
+        say(f"{mode.name}: topic {topic} filled in {time.monotonic() - began:.1f} s")
     return topic
 
 
@@ -94,7 +80,7 @@ def _measure(mode: Mode, candidates: list[str], amounts: Amounts, brokers: str, 
         return False
     topic = _prepare(mode, brokers, amounts)
     if topic and mode.warm_up:
-        _say(f"{mode.name}: a run that does not count, so that nobody meets a cold broker")
+        say(f"{mode.name}: a run that does not count, so that nobody meets a cold broker")
         mode.run(runnable[0], brokers, topic, amounts)
     pace = Pace(mode.typical_s)
     try:
@@ -109,16 +95,16 @@ def _measure(mode: Mode, candidates: list[str], amounts: Amounts, brokers: str, 
 
 def _write(results: Results, folder: Path) -> None:
     markdown, data = report.write(results, folder)
-    _say(f"written: {markdown}\nwritten: {data}")
+    say(f"written: {markdown}\nwritten: {data}")
     if results.mode.plotted:
         picture = folder / f"{results.stem}.svg"
         try:
             environments.run(
                 [str(environments.python("plot")), "-m", "bench.plot", str(data), str(picture)], "drawing the plot"
             )
-            _say(f"written: {picture}")
+            say(f"written: {picture}")
         except NotAvailable as error:
-            _say(f"no plot: {error}")
+            say(f"no plot: {error}")
 
 
 def _make_ready(mode: Mode, candidates: list[str]) -> dict[str, str]:
@@ -129,7 +115,7 @@ def _make_ready(mode: Mode, candidates: list[str]) -> dict[str, str]:
             mode.ready(candidate)
         except NotAvailable as error:
             not_run[candidate] = str(error)
-            _say(f"{mode.name}: {candidate} is not run: {error}")
+            say(f"{mode.name}: {candidate} is not run: {error}")
     return not_run
 
 
@@ -146,12 +132,12 @@ def _round(number: int, results: Results, pace: Pace, brokers: str, topic: str) 
         this.runs.append(Run(noise, outcome))
         pace.took(candidate, time.monotonic() - began)
         if noise.too_much:
-            _say(f"{where}: noisy: {noise}")
+            say(f"{where}: noisy: {noise}")
         rounds_after = amounts.rounds - number - 1
         left = pace.left(turns[at + 1 :]) + rounds_after * pace.left(results.turns(number + 1))
-        _say(f"{where}: {candidate:<20}{_in_short(mode, outcome)}   (about {in_words(left)} left)")
+        say(f"{where}: {candidate:<20}{_in_short(mode, outcome)}   (about {in_words(left)} left)")
         if outcome.fault:
-            _say("\n".join(f"    {line}" for line in outcome.said.splitlines()))
+            say("\n".join(f"    {line}" for line in outcome.said.splitlines()))
 
 
 def _attempt(mode: Mode, candidate: str, brokers: str, topic: str, amounts: Amounts) -> Outcome:
@@ -169,8 +155,3 @@ def _in_short(mode: Mode, outcome: Outcome) -> str:
     figures = {**outcome.figures, "total_s": outcome.total_s}
     columns = [column for column in mode.columns if not column.alone and column.figure in figures]
     return "   ".join(f"{figures[column.figure]:,.{column.digits}f} {column.heading}" for column in columns)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

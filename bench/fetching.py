@@ -13,11 +13,9 @@ that the settings can be measured bit by bit.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +47,6 @@ _TOPICS: Final = {"small": (1_000_000, 200), "large": (2000, 100 * 1024)}
 _IDLE_SECONDS: Final = 4.0
 _WITHIN: Final = 60.0
 _KINDS: Final = (*_SMALL, *_LARGE, *_IDLE)
-_ROOT: Final = Path(__file__).parents[1]
 
 Run = dict[str, Any]
 
@@ -122,6 +119,7 @@ def _idle(order: Order, config: dict[str, Any]) -> Figures:
 
 def _measure(keys: Sequence[str], rounds: int, out: Path, brokers: str) -> None:
     from bench import topics  # noqa: PLC0415 - brings the harness, which is none of a run's business
+    from bench.broker import say  # noqa: PLC0415
 
     made = {}
     for size, (records, value) in _TOPICS.items():
@@ -138,39 +136,23 @@ def _measure(keys: Sequence[str], rounds: int, out: Path, brokers: str) -> None:
                     figures = _child(kind, Order(brokers, topic), {key: value})
                     load = round(os.getloadavg()[0], 2)
                     runs.append({"key": key, "value": value, "kind": kind, "load": load, "figures": figures})
-                _say(f"{number + 1}/{rounds}: {key}={value}")
+                say(f"{number + 1}/{rounds}: {key}={value}")
         out.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
         out.with_suffix(".md").write_text(_table(runs), "utf-8")
 
 
 def _child(kind: str, order: Order, overrides: Mapping[str, Any]) -> Figures | None:
     """Make one run; `None` if it failed, which is said."""
+    from bench.broker import say  # noqa: PLC0415 - as above
+    from bench.child import Child  # noqa: PLC0415
+    from bench.mode import finished  # noqa: PLC0415
+
     where = ["--brokers", order.brokers, "--topic", order.topic]
     command = [sys.executable, "-m", "bench.fetching", "--run", kind, "--set", json.dumps(dict(overrides)), *where]
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    try:
-        done = subprocess.run(  # noqa: S603 - ourselves
-            command, capture_output=True, text=True, check=True, timeout=_WITHIN, env=environment
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        _say(f"FAILED: {kind} {overrides}: {error}\n{error.stderr!r}")
-        return None
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
-@contextmanager
-def _kafka() -> Iterator[str]:
-    from tests.kafka.access import VARIABLE  # noqa: PLC0415 - as above
-    from tests.kafka.cluster import Cluster  # noqa: PLC0415
-
-    given = os.environ.get(VARIABLE)
-    if given:
-        yield given
-        return
-    _say("starting Apache Kafka ...")
-    with Cluster(1) as cluster:
-        yield cluster.bootstrap
+    outcome = finished(Child(kind, command, _WITHIN))
+    if outcome.figures is None:
+        say(f"FAILED: {kind} {overrides}: {outcome.fault}\n{outcome.said}")
+    return outcome.figures
 
 
 # -- the table -----------------------------------------------------------------------------------------------------
@@ -223,10 +205,6 @@ def _cell(spread: Spread, digits: int) -> str:
     return median if least == most else f"{median} ({least} - {most})"
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 def main() -> None:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(
@@ -248,7 +226,9 @@ def main() -> None:
     if given.run:
         sys.stdout.write(f"{json.dumps(_run(given.run, Order(given.brokers, given.topic), given.set))}\n")
         return
-    with _kafka() as brokers:
+    from bench.broker import broker  # noqa: PLC0415 - as above
+
+    with broker() as brokers:
         _measure(given.keys or list(_VARIED), given.rounds, given.out, brokers)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -227,7 +227,7 @@ def _find(cluster: Cluster, at: TopicPartition, offset: int | None, begin: int, 
 def _with_memory(rules: Rules, cluster: Cluster) -> Rules:
     retention = cluster.offsets_retention()
     forgotten = time.time() - (_ASSUMED_RETENTION if retention is None else retention)
-    return Rules(rules.topic, rules.to, rules.skip_foreign, rules.limit, round(forgotten * 1000), rules.first_time)
+    return replace(rules, forgotten_before=round(forgotten * 1000))
 
 
 def _plan(

@@ -137,7 +137,7 @@ class Outbox:
             return
 
     def _serve(self, act: Callable[[float], int], seconds: float) -> int:
-        """Let the client call back. Once it has given up for good, `poll` raises its error itself, `flush` may wrap it.
+        """Let the client call back. Once it has given up for good this raises its error, wrapped as a rule.
 
         Raises:
             BrokerError: it has, because another replay took over, or for want of a right.

@@ -219,9 +219,9 @@ class Lookout:
             committed = _committed(reader, keys)
             starts = {tp: start for tp, start in committed.items() if start is not None}
             fresh = [key for key in keys if key.tp in committed and key.tp not in starts]
-            if fresh and self._begin is None:
-                return Started(keys, starts, frozenset(key.tp for key in fresh))
-            if fresh and self._begin is not None:
+            if fresh:
+                if self._begin is None:
+                    return Started(keys, starts, frozenset(key.tp for key in fresh))
                 begins = self._offsets(admin, fresh, self._begin)
                 starts.update({tp: Start(offset, -1, committed=False) for tp, offset in begins.items()})
         except KafkaException as error:

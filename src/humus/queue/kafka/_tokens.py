@@ -79,11 +79,12 @@ class TokenSource:
         answer: object = self._token()
         match answer:
             case (str(token), int() | float() as expires) if token and not isinstance(expires, bool):
-                fault = _fault(token, expires - self._now())
+                now = self._now()
+                fault = _fault(token, expires - now)
                 if fault is not None:
                     raise _NoToken(fault)
                 self._last = token, float(expires)
-                self._shared_until = self._now() + (expires - self._now()) * _SHARED_FOR
+                self._shared_until = now + (expires - now) * _SHARED_FOR
                 return self._last
         raise _NoToken(f"it must return (token, expires_at); it returned a {type(answer).__name__}")
 

@@ -1,7 +1,8 @@
 """What a record's headers say of its producer's trace.
 
 The propagators are asked wherever they may have something to say. Where they are the usual ones, and all there is for
-them is a `traceparent` of today's version, it is read here: the same result (the tests compare) at a third of the cost.
+them is a `traceparent` of today's version, it is read here: the same result (the tests compare) at a quarter of the
+cost.
 """
 
 import re
