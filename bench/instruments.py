@@ -35,10 +35,14 @@ _WITHIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something to be measured; `run` does it once, in this process, which does nothing else."""
+    """Something to be measured; `run` does it once, in this process, which does nothing else.
+
+    Python's garbage collector is set as `humus.queue.run` sets it, for the bare client too; not `as_shipped`.
+    """
 
     what: str
     run: Callable[[Order], Figures]
+    as_shipped: bool = False
 
 
 def shape_of(order: Order) -> Shape:

@@ -133,7 +133,7 @@ def _def(_message: Message) -> None: ...
 
 
 CANDIDATES = {
-    "partitions-bare": Candidate("consume(1000), the client as shipped", _bare(as_shipped)),
+    "partitions-bare": Candidate("consume(1000), the client as shipped", _bare(as_shipped), as_shipped=True),
     "partitions-bare-tuned": Candidate("consume(1000), the client configured as the runtime does it", _bare(_tuned)),
     "partitions-async": Candidate("at least once, empty async def processor", _humus(_async)),
     "partitions-def": Candidate("at least once, empty def processor", _humus(_def)),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench.child import Outcome
 from bench.machine import Noise
@@ -192,6 +192,7 @@ class Results:
             lines.append(
                 f"- The yardstick is `{self.mode.yardstick}`{others}; ratios and differences are taken round by round."
             )
+        lines.append(_COLLECTOR)
         lines += [f"- Budget: {budget}." for budget in self.mode.budgets]
         lines += [f"- **Not run**: `{name}`: {why}" for name, why in self.not_run.items()]
         for number, one in enumerate(self.rounds, 1):
@@ -217,6 +218,12 @@ def write(results: Results, folder: Path) -> tuple[Path, Path]:
     markdown.write_text(results.as_markdown(), "utf-8")
     data.write_text(json.dumps(results.as_dict(), indent=1) + "\n", "utf-8")
     return markdown, data
+
+
+_COLLECTOR: Final = (
+    "- Python's garbage collector is as `humus.queue.run` sets it: for humus, for the bare client except as shipped, "
+    "and for the SDK's calls. Peers are as their documentation says."
+)
 
 
 def _headings(column: Column, mode: Mode) -> list[str]:

@@ -186,9 +186,11 @@ def humus_limited(order: Order, **options: Any) -> Figures:
 CANDIDATES = {
     "bare": Candidate("consume(1000), the client configured as the runtime does it", _bare(_tuned, _consume)),
     "bare-backoff": Candidate(
-        "consume(1000), as shipped but fetch.queue.backoff.ms=10", _bare(_as_shipped_but_backoff, _consume)
+        "consume(1000), as shipped but fetch.queue.backoff.ms=10",
+        _bare(_as_shipped_but_backoff, _consume),
+        as_shipped=True,
     ),
-    "bare-shipped": Candidate("consume(1000), the client as shipped", _bare(as_shipped, _consume)),
+    "bare-shipped": Candidate("consume(1000), the client as shipped", _bare(as_shipped, _consume), as_shipped=True),
     "bare-poll": Candidate("poll(), the client configured as the runtime does it", _bare(_tuned, _poll)),
     "humus-async": Candidate("at least once, empty async def processor", humus_async),
     "humus-def": Candidate("at least once, empty def processor", _humus(kafka.at_least_once, _empty_def)),

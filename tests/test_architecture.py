@@ -44,7 +44,7 @@ FLOORS: Final = (
     ("_commits", "_flow", "_stalls", "_log_ends", "_commands"),
     ("_assignment",),
     ("_status", "_conditions", "_delivery_context", "_owned_keys", "_security"),
-    ("_figures", "_client_figures"),
+    ("_figures", "_client_figures", "_timing"),
     ("_options", "_snapshot", "_worker", "_client_errors"),
     ("_async_worker", "_thread_worker"),
     ("_client_config", "_client", "_letter_box", "_lookout", "_settings"),

@@ -73,7 +73,7 @@ def observed(*headers: tuple[str, bytes]) -> tuple[ReadableSpan, Any, Any]:
     )
     observer.begin(message(b"{}", topic="orders", headers=headers))
     inside = baggage.get_baggage("tenant")
-    observer.end()
+    observer.end(0.0)
     assert not trace.get_current_span().get_span_context().is_valid
     [(span, of_parent)] = started.spans
     return span, of_parent, inside

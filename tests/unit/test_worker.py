@@ -1,9 +1,9 @@
-"""The workers, without a broker: where they stop, and what they say last."""
+"""The workers, without a broker: where they stop, and what they say last, whoever listens to single records."""
 
 import asyncio
 import queue
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,15 +11,55 @@ import pytest
 from tests.pieces import Record, piece, tp_of
 
 from humus.queue import kafka
+from humus.queue.kafka import _async_worker, _thread_worker
 from humus.queue.kafka._async_worker import AsyncWorker
 from humus.queue.kafka._commands import Failing, Fatal, Halted, WorkerDone, WorkerEvent
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription, at_least_once
 from humus.queue.kafka._thread_worker import ThreadWorker
-from humus.queue.kafka._worker import Worker
+from humus.queue.kafka._timing import LONG, Timing
+from humus.queue.kafka._worker import Observer, Terms, Worker
 
 KEY = Key(tp_of(), 1)
 WITHIN = 30.0
+
+
+class Listener(Observer):
+    """Listens to all of each record, or to durations alone; expects to hear of each once."""
+
+    def __init__(self, *, durations_alone: bool) -> None:
+        self.durations: list[float] = []
+        self.open = 0
+        if durations_alone:
+            self.timing = Timing(lambda seconds, _: self.durations.append(seconds), {})
+
+    def begin(self, message: kafka.Message) -> None:  # noqa: ARG002
+        """Open it."""
+        self.open += 1
+
+    def end(self, began: float) -> None:
+        """Close it."""
+        self.open -= self.timing is None
+        self.durations.append(began)
+
+
+listener: Listener | None = None
+"""Hired with every worker."""
+
+
+@pytest.fixture(autouse=True, params=["nobody", "all", "durations"])
+def _listens(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let each test run once for each of a worker's three loops."""
+    global listener  # noqa: PLW0603
+    durations = request.param == "durations"
+    listener = None if request.param == "nobody" else Listener(durations_alone=durations)
+    yield
+    listener = None
+
+
+def terms() -> Terms:
+    """Return a worker's terms: its listener."""
+    return Terms(observer=listener)
 
 
 def run(
@@ -30,7 +70,7 @@ def run(
 
     async def on_loop() -> None:
         loop = asyncio.get_running_loop()
-        worker = AsyncWorker(KEY, subscription, said.put, loop, set())
+        worker = AsyncWorker(KEY, subscription, said.put, loop, set(), terms())
         hired(worker)
         worker.feed(pieces)
         worker.drain(finish=True)
@@ -41,7 +81,7 @@ def run(
     if subscription.handler.is_async:
         asyncio.run(on_loop())
     else:
-        worker = ThreadWorker(KEY, subscription, said.put)
+        worker = ThreadWorker(KEY, subscription, said.put, terms())
         hired(worker)
         worker.feed(pieces)
         worker.drain(finish=True)
@@ -99,6 +139,18 @@ def test_everything_handed_over_is_finished(kind: str) -> None:
     last = run(subscribe(kind, lambda msg: handled.append(msg.offset)), [piece([3, 5, 9]), piece([12, 13])])
     assert handled == [3, 5, 9, 12, 13]
     assert last == WorkerDone(KEY, 14)
+
+
+@both
+def test_each_record_is_told_once(kind: str) -> None:
+    """Whoever listens hears of every record that was begun, once: of one that failed, and of the last one too."""
+
+    def process(msg: kafka.Message) -> None:
+        if msg.offset == 3:
+            raise kafka.Reject("broken")
+
+    run(subscribe(kind, process), [piece([0, 1]), piece([2, 3, 4])])
+    assert listener is None or (len(listener.durations), listener.open) == (4, 0)
 
 
 @both
@@ -185,7 +237,7 @@ def run_beside(processor: Callable[[kafka.Message], Any], beside: Callable[[Asyn
     async def on_loop() -> None:
         loop = asyncio.get_running_loop()
         subscription = at_least_once("test", processor, retry=kafka.Retry(initial=0.05))
-        worker = AsyncWorker(KEY, subscription, said.append, loop, set())
+        worker = AsyncWorker(KEY, subscription, said.append, loop, set(), terms())
         worker.feed([piece([0, 1, 2])])
         worker.wake()
         await beside(worker)
@@ -281,9 +333,9 @@ def test_a_worker_at_rest_holds_no_record(kind: str) -> None:
 
         loop = asyncio.get_running_loop()
         worker: Worker = (
-            AsyncWorker(KEY, subscription, said.put, loop, needs_wake)
+            AsyncWorker(KEY, subscription, said.put, loop, needs_wake, terms())
             if kind == "async"
-            else ThreadWorker(KEY, subscription, said.put)
+            else ThreadWorker(KEY, subscription, said.put, terms())
         )
         worker.feed([Piece(records[:], 0, 2, 200, -1)])
         records.clear()
@@ -311,3 +363,19 @@ def test_a_processor_sees_the_applications_context(kind: str) -> None:
     finally:
         SETTING.reset(token)
     assert seen == ["by the application"] * 2
+
+
+@both
+@pytest.mark.parametrize("_listens", ["durations"], indirect=True)
+def test_a_slow_records_duration_does_not_wait(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a record that took long, all durations so far are told before the next record begins."""
+    assert listener is not None
+    now = iter([0.0, 0.0, 0.0, LONG * 2, 0.0, 0.0])
+    for module in (_async_worker, _thread_worker):
+        monkeypatch.setattr(module, "perf_counter", lambda: next(now))
+    told: list[int] = []
+    durations = listener.durations
+
+    run(subscribe(kind, lambda _msg: told.append(len(durations))), [piece([0, 1, 2])])
+    assert told[2] == 2
+    assert durations == [0.0, LONG * 2, 0.0]

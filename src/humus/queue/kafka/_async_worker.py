@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Final
 
 from humus.queue.kafka._commands import Fatal
@@ -12,6 +13,7 @@ from humus.queue.kafka._delivery_context import worker_var
 from humus.queue.kafka._message import Message, RawRecord
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription
+from humus.queue.kafka._timing import LONG
 from humus.queue.kafka._worker import LETTER_PATIENCE, Send, Terms, Worker, stops_runtime
 
 __all__ = ["AsyncWorker"]
@@ -39,7 +41,10 @@ class AsyncWorker(Worker):
     ) -> None:
         super().__init__(key, subscription, send, terms)
         self._call = self._handler.call if self._timeout is None else self._within_time
-        self._handle_slice = self._handle_plain if terms.observer is None else self._handle_observed
+        if terms.observer is None:
+            self._handle_slice = self._handle_plain
+        else:
+            self._handle_slice = self._handle_observed if terms.observer.timing is None else self._handle_timed
         self.task: asyncio.Task[None] | None = None
         self._loop = loop
         self._needs_wake = needs_wake
@@ -179,14 +184,53 @@ class AsyncWorker(Worker):
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
             begin(message)
+            began = perf_counter()
             try:
                 await call(message)
             except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
                 if not await self._recover(message, error):
                     return False
             finally:
-                end()
+                end(began)
             expected = offset + 1
+        self.position = expected
+        return True
+
+    async def _handle_timed(self, records: Sequence[RawRecord]) -> bool:
+        """The same, where only durations are listened to."""
+        assert self._observer is not None
+        assert self._observer.timing is not None
+        timing = self._observer.timing
+        keep, call, end = timing.keep, self._call, self._observer.end
+        topic, partition = self.key.tp
+        expected = self.position
+        try:
+            for raw in records:
+                offset = raw.offset()
+                if offset < expected:
+                    continue
+                if self.leave:
+                    self.position = expected
+                    return False
+                self.position = offset
+                self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
+                began = perf_counter()
+                try:
+                    await call(message)
+                except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
+                    try:
+                        if not await self._recover(message, error):
+                            return False
+                    finally:
+                        end(began)
+                else:
+                    took = perf_counter() - began
+                    keep(took)
+                    if took > LONG:
+                        timing.tell()
+                expected = offset + 1
+        finally:
+            timing.tell()
         self.position = expected
         return True
 

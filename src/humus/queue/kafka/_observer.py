@@ -1,8 +1,9 @@
 """What a worker tells of each record: its `process` span and its duration; and the `send` span of a dead letter.
 
-One observer a worker, for one record at a time: `begin`, then `failed` for each attempt that fails, then `end`. It runs
-where the processor runs, and makes the span the current one there. A partition without a listener has no observer, and
-pays nothing.
+One observer a worker, for one record at a time: `begin`, then `failed` for each attempt that fails, then `end`. Where
+durations alone are listened to, `timing` takes those of all records that did not fail, and the rest is for the others.
+It runs where the processor runs, and makes the span the current one there. A partition without a listener has no
+observer, and pays nothing.
 """
 
 from time import perf_counter
@@ -33,6 +34,7 @@ from humus.queue.kafka._instruments import (
 from humus.queue.kafka._message import Header, Message, TopicPartition
 from humus.queue.kafka._meters import Meters
 from humus.queue.kafka._options import TraceParent
+from humus.queue.kafka._timing import Timing
 from humus.queue.kafka._trace_headers import NOTHING, Headers, TraceHeaders
 from humus.queue.kafka._worker import Observer
 
@@ -83,10 +85,11 @@ class OtelObserver(Observer):
         self._of_span: dict[str, Any] = {**self._of_metric, OPERATION_TYPE: "process", CLIENT_ID: client_id}
         self._span: trace.Span | None = None
         self._token: Any = None
-        self._began = 0.0
         self._error_type: str | None = None
         self._letter_span: trace.Span | None = None
         self._letter_began = 0.0
+        if tracer is None and self._record is not None:
+            self.timing = Timing(self._record, self._of_metric)
 
     @property
     def idle(self) -> bool:
@@ -99,7 +102,6 @@ class OtelObserver(Observer):
         """A record's first attempt is about to start."""
         if self._tracer is not None:
             self._start_span(self._tracer, message)
-        self._began = perf_counter()
 
     def _start_span(self, tracer: Tracer, message: Message) -> None:
         headers: Headers | None = message._raw.headers()  # noqa: SLF001 - as the client gives them
@@ -134,12 +136,12 @@ class OtelObserver(Observer):
         """An attempt went through after all."""
         self._error_type = None
 
-    def end(self) -> None:
+    def end(self, began: float) -> None:
         """The record has reached its end, or its worker has."""
         # Once a record: what is needed for a failed one alone is apart.
         if self._record is not None:
             attributes = self._of_metric if self._error_type is None else self._of_failed()
-            self._record(perf_counter() - self._began, attributes)
+            self._record(perf_counter() - began, attributes)
         if self._span is not None:
             end_span(self._span, self._error_type)
             context_api.detach(self._token)

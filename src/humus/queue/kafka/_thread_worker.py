@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Sequence
+from time import perf_counter
 
 from humus.queue.kafka._commands import Fatal
 from humus.queue.kafka._dead_letter import DeadLetter, Refusal
@@ -10,6 +11,7 @@ from humus.queue.kafka._delivery_context import worker_var
 from humus.queue.kafka._message import Message
 from humus.queue.kafka._partition import Key, Piece
 from humus.queue.kafka._subscription import Subscription
+from humus.queue.kafka._timing import LONG
 from humus.queue.kafka._worker import CUT, LETTER_PATIENCE, Send, Terms, Worker, refuse_awaitable, stops_runtime
 
 __all__ = ["ThreadWorker"]
@@ -21,7 +23,10 @@ class ThreadWorker(Worker):
     def __init__(self, key: Key, subscription: Subscription, send: Send, terms: Terms = Terms()) -> None:  # noqa: B008
         super().__init__(key, subscription, send, terms)
         self._call = self._handler.call if self._timeout is None else self._timed
-        self._handle = self._handle_plain if terms.observer is None else self._handle_observed
+        if terms.observer is None:
+            self._handle = self._handle_plain
+        else:
+            self._handle = self._handle_observed if terms.observer.timing is None else self._handle_timed
         self._inbox: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._answers: queue.SimpleQueue[Refusal | None] = queue.SimpleQueue()  # to its letter, one at a time
@@ -109,6 +114,7 @@ class ThreadWorker(Worker):
             self.position = offset
             self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
             begin(message)
+            began = perf_counter()
             try:
                 returned = call(message)
                 if returned is not None:
@@ -117,8 +123,49 @@ class ThreadWorker(Worker):
                 if not self._recover(message, error):
                     return False
             finally:
-                end()
+                end(began)
             expected = offset + 1
+        self.position = max(expected, piece.end)
+        return True
+
+    def _handle_timed(self, piece: Piece) -> bool:
+        """The same, where only durations are listened to."""
+        assert self._observer is not None
+        assert self._observer.timing is not None
+        timing = self._observer.timing
+        keep, call, end = timing.keep, self._call, self._observer.end
+        handler = self._handler
+        topic, partition = self.key.tp
+        expected = self.position
+        try:
+            for raw in piece.records:
+                offset = raw.offset()
+                if offset < expected:
+                    continue
+                if self.leave:
+                    self.position = expected
+                    return False
+                self.position = offset
+                self.message = message = Message(topic, partition, offset, raw.key(), raw.value(), raw)
+                began = perf_counter()
+                try:
+                    returned = call(message)
+                    if returned is not None:
+                        refuse_awaitable(handler, returned)
+                except BaseException as error:  # noqa: BLE001 - what stops the runtime is decided in one place
+                    try:
+                        if not self._recover(message, error):
+                            return False
+                    finally:
+                        end(began)
+                else:
+                    took = perf_counter() - began
+                    keep(took)
+                    if took > LONG:
+                        timing.tell()
+                expected = offset + 1
+        finally:
+            timing.tell()
         self.position = max(expected, piece.end)
         return True
 

@@ -36,6 +36,7 @@ from humus.queue.kafka._message import Message
 from humus.queue.kafka._partition import Failure, Key, Piece
 from humus.queue.kafka._retry import HandlerTimeout, Outcome, Unretryable, decide
 from humus.queue.kafka._subscription import Semantic, Subscription
+from humus.queue.kafka._timing import Timing
 
 __all__ = [
     "CUT",
@@ -64,6 +65,10 @@ _LONGEST_LETTER_WAIT: Final = 30.0
 class Observer:
     """What a worker tells of each record. This one listens to nothing; `_observer.py` has the one that does."""
 
+    timing: Timing | None = None
+    """Takes the durations where nothing else is listened to: then only records that failed at first have an `end`, and
+    none a `begin`."""
+
     def begin(self, message: Message) -> None:
         """A record's first attempt is about to start."""
 
@@ -73,8 +78,8 @@ class Observer:
     def succeeded(self) -> None:
         """A further attempt went through."""
 
-    def end(self) -> None:
-        """The record has reached its end, or its worker has."""
+    def end(self, began: float) -> None:
+        """The record has reached its end, or its worker has; it began at this time of `time.perf_counter`."""
 
     def sending(self, letter: DeadLetter) -> DeadLetter:
         """A dead letter is about to be posted for the first time; returns it with the trace's context."""
