@@ -1,7 +1,8 @@
 """The durations of records on their way to the histogram, where nothing else of single records is listened to.
 
 They are told after a run of records, one call after the other: between two processors each call of the SDK finds its
-code and its memory gone from the core's caches, and costs a twentieth more (`bench/IDEAS.md`).
+code and its memory gone from the core's caches, and costs a twentieth more (`bench/IDEAS.md`). A record that hangs, or
+is retried, keeps the quick ones of its run waiting that came before it.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, Final
 __all__ = ["LONG", "Timing"]
 
 LONG: Final = 0.001
-"""Seconds. A record that took longer is told at once, with all that wait: few records are then worth no waiting."""
+"""Seconds. Behind a record that took longer, and did not fail, all that wait are told at once."""
 
 
 class Timing:
